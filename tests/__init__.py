@@ -1,0 +1,1 @@
+"""The tests, file for file as the packages are."""
