@@ -38,6 +38,11 @@ def arrivals_key(shard: int) -> str:
     return f"{{s{shard}}}:arrivals"
 
 
+def wanted_key(shard: int) -> str:
+    """Hash: budgets a reserve found not loaded: ``tenant:mode:budget`` -> ms of the last call that wanted it."""
+    return f"{{s{shard}}}:wanted"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A tenant in one mode: the only way to name a tenant's key."""
