@@ -1,0 +1,67 @@
+"""`make test`: each suite in turn, its seconds beside its budget. `--cov` measures branches of the lower layers."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+COVERED = ("metering", "enforcement")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of tests by marker, with the seconds it may take on two cores."""
+
+    name: str
+    marker: str
+    budget_seconds: int
+
+
+SUITES = (
+    Suite("unit", "not chaos and not property", 240),
+    Suite("property", "property", 120),
+    Suite("chaos", "chaos", 120),
+)
+
+
+def run_suite(suite: Suite, *, coverage: bool, rest: list[str]) -> tuple[int, float]:
+    """Run one suite and return its exit code and seconds."""
+    measured = (
+        ["-m", "coverage", "run", "--parallel-mode", f"--source={','.join(COVERED)}"] if coverage else []
+    )
+    command = [sys.executable, *measured, "-m", "pytest", "-q", "-m", suite.marker, *rest]
+    started = time.monotonic()
+    code = subprocess.run(command, check=False).returncode  # our own command line
+    return code, time.monotonic() - started
+
+
+def main() -> int:
+    """Run the suites; succeed when all of them do."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--cov", action="store_true", help="fail below 100 %% of the branches of the lower layers"
+    )
+    parser.add_argument("--suite", choices=[suite.name for suite in SUITES], action="append")
+    options, rest = parser.parse_known_args()
+    lines, failed = [], False
+    for suite in SUITES:
+        if options.suite and suite.name not in options.suite:
+            continue
+        code, seconds = run_suite(suite, coverage=options.cov, rest=rest)
+        failed |= code != 0
+        late = "" if seconds <= suite.budget_seconds else "  OVER ITS BUDGET"
+        verdict = "passed" if code == 0 else f"FAILED ({code})"
+        lines.append(f"  {suite.name:10} {seconds:6.1f} s of {suite.budget_seconds} s  {verdict}{late}")
+    sys.stdout.write("\nSuites\n" + "\n".join(lines) + "\n")
+    if options.cov and not failed:
+        subprocess.run([sys.executable, "-m", "coverage", "combine", "-q"], check=True)
+        report = [sys.executable, "-m", "coverage", "report", "--skip-covered", "--fail-under=100"]
+        failed = subprocess.run(report, check=False).returncode != 0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
