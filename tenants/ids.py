@@ -1,0 +1,42 @@
+"""Fresh opaque ids."""
+
+from __future__ import annotations
+
+import secrets
+
+from metering.ids import make_id
+
+
+def new_id(prefix: str) -> str:
+    """Make a fresh id such as ``bud_8k3v0d2m5q7r1t9w``."""
+    return make_id(prefix, secrets.randbits(80))
+
+
+def new_tenant_id() -> str:
+    """Make the id of a new tenant."""
+    return new_id("ten")
+
+
+def new_member_id() -> str:
+    """Make the id of a new member."""
+    return new_id("mem")
+
+
+def new_key_id() -> str:
+    """Make the id of a new key."""
+    return new_id("key")
+
+
+def new_budget_id() -> str:
+    """Make the id of a new budget."""
+    return new_id("bud")
+
+
+def new_account_id() -> str:
+    """Make the id of a new account."""
+    return new_id("acc")
+
+
+def new_price_id() -> str:
+    """Make the id of a new price."""
+    return new_id("pri")
