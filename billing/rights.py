@@ -1,0 +1,18 @@
+"""What the app and the recorder may do with the books, table by table."""
+
+from __future__ import annotations
+
+READ = "SELECT"
+APPEND = "SELECT, INSERT"
+KEEP_SUMS = "SELECT, INSERT, UPDATE"
+
+# table: (the app's, the recorder's). The app inserts nothing into the books; the recorder changes no row of them.
+RIGHTS: dict[str, tuple[str, str]] = {
+    "ledger_row": (READ, APPEND),
+    "tag_set": (READ, APPEND),
+    "dead_letter": (READ, APPEND),
+    "usage_rollup": (READ, KEEP_SUMS),
+    "budget_window": (READ, KEEP_SUMS),
+    "shard_mark": (READ, KEEP_SUMS),
+    "drift_report": (APPEND, ""),
+}
