@@ -86,9 +86,9 @@ class Scope:
         """Hash: the limit, measure, version ... that a first-seen customer's budget is made from."""
         return self._key("default_budget")
 
-    def arrivals_per_hour(self, hour: int) -> str:
-        """Counter with an expiry: customers made by reserves in one hour."""
-        return self._key(f"arrived:{hour}")
+    def arrivals_this_hour(self) -> str:
+        """Counter that expires an hour after its first: customers made by reserves."""
+        return self._key("arrived")
 
     def rate(self, limit_id: str) -> str:
         """String: GCRA's theoretical arrival time in microseconds."""
