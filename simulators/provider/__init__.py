@@ -1,1 +1,21 @@
-"""."""
+"""A stand-in LLM provider that speaks OpenAI chat completions, misbehaves on request, and keeps its own bill.
+
+Owns: an HTTP server on loopback, a token count, a price table, a request log and the bill that follows from
+them. Shares no code with what it judges: it imports the standard library, httptools and uvloop, nothing of
+ours and nothing that prices or tokenises.
+
+Start it with `python -m simulators.provider --port 9100`; it refuses to start when FAREBOX_ENV=production.
+
+The public token rule, which callers count by themselves:
+
+* prompt = 2 + for each message (4 + words of its content, as `str.split()` sees them; of content parts, the
+  words of the text parts) + the UTF-8 bytes of `tools` and of `response_format`, each as compact JSON
+  (separators `,` and `:`, not ASCII-escaped), when present and not null.
+* completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
+  Reasoning counts as completion. `n` choices are counted each.
+
+Keeps: every request that reached it has exactly one record, also when it was refused, cut or hung up; what
+was generated is billed whether or not it was reported or read; money is integer nano-dollars, rounded up once.
+"""
+
+from __future__ import annotations

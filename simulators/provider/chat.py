@@ -1,0 +1,242 @@
+"""Serve a chat completion: the whole JSON answer, or the stream, or the fault that the script asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import zlib
+from collections.abc import Coroutine
+from typing import Final
+
+from simulators.provider.answers import compose
+from simulators.provider.bill import Bill, Record
+from simulators.provider.calls import Call, read_call
+from simulators.provider.refusals import JSON_TYPE, Refusal, error_body, scripted_error
+from simulators.provider.streams import CLOSING, CONTENT, OPENING, Event, EventWriter
+from simulators.provider.usages import swell, usage_after
+from simulators.provider.wire import Exchange
+
+_SSE_TYPE: Final = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+_BATCH_BYTES: Final = 64 * 1024
+_MIDSTREAM = error_body("The server had an error while processing your request.", kind="server_error")
+
+
+def serve_chat(exchange: Exchange, record: Record, bill: Bill) -> Coroutine[None, None, None] | None:
+    """Answer a chat request at once where nothing has to be waited for, else return the work to be done."""
+    call = read_call(exchange.body, exchange.headers.get(b"x-sim-script"))
+    if isinstance(call, Refusal):
+        send_refusal(exchange, record, bill, call)
+        return None
+    record.model = call.model
+    record.stream = call.stream
+    script = call.script
+    if script.error_status is not None and not script.latency_ms:
+        send_refusal(exchange, record, bill, scripted_error(script.error_status), end="error")
+        return None
+    if call.stream or script.latency_ms or script.drip_ms or script.fault == "hang":
+        return ChatAnswer(exchange, record, bill, call).run()
+    ChatAnswer(exchange, record, bill, call).send_json()
+    return None
+
+
+def send_refusal(
+    exchange: Exchange, record: Record, bill: Bill, refusal: Refusal, *, end: str = "refused"
+) -> None:
+    """Answer with an error; nothing was generated, so nothing is billed."""
+    record.status = refusal.status
+    bill.close(record, end)
+    exchange.reply(refusal.status, refusal.headers + id_header(record), refusal.body)
+
+
+def id_header(record: Record) -> bytes:
+    """Write the header by which an answer can be matched with the bill."""
+    return b"x-request-id: %b\r\n" % record.request_id.encode()
+
+
+class ChatAnswer:
+    """One answer on its way; the record always says what has been generated so far."""
+
+    def __init__(self, exchange: Exchange, record: Record, bill: Bill, call: Call) -> None:
+        self._exchange = exchange
+        self._record = record
+        self._bill = bill
+        self._call = call
+        self._answer = compose(call)
+        self._generated = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        accepts_gzip = b"gzip" in exchange.headers.get(b"accept-encoding", b"")
+        self._gzip = zlib.compressobj(wbits=31) if call.script.gzip and accepts_gzip else None
+
+    async def run(self) -> None:
+        """Do the whole answer, with its waits; a caller who goes away cancels it."""
+        script = self._call.script
+        end = "client_gone"
+        try:
+            if script.fault == "hang":
+                end = "hung"
+                await asyncio.Event().wait()
+            if script.error_status is None and script.fault != "reset":
+                # From here on the prompt is billed: the model is reading it.
+                self._generate(0)
+            await asyncio.sleep(script.latency_ms / 1000)
+            if script.error_status is not None:
+                refusal = scripted_error(script.error_status)
+                send_refusal(self._exchange, self._record, self._bill, refusal, end="error")
+            elif self._call.stream and script.fault != "reset":
+                await self._run_stream()
+            else:
+                await self._wait_for_words()
+                self.send_json()
+        finally:
+            # Closing twice counts once: an answer that came to its end is on the bill already.
+            self._bill.close(self._record, end)
+
+    def send_json(self) -> None:
+        """Send the answer as one JSON object, or break off as the script says."""
+        exchange, record, script = self._exchange, self._record, self._call.script
+        if script.fault == "reset":
+            self._bill.close(record, "reset")
+            exchange.reset()
+            return
+        record.status = 200
+        headers = JSON_TYPE + id_header(record)
+        if script.fault == "midstream":
+            self._bill.close(record, "midstream_error")
+            exchange.reply(200, headers, _MIDSTREAM)
+            return
+        self._generate(self._answer.tokens * self._call.choices - self._generated)
+        cut = script.cut_after is not None
+        usage = None if cut else usage_after(self._call, self._answer, self._generated)
+        record.reported_usage = None if usage is None else usage.fields
+        body = self._completion()
+        if self._gzip is not None:
+            body = self._gzip.compress(body) + self._gzip.flush()
+            headers += b"content-encoding: gzip\r\n"
+        # On the bill first: who has the answer may ask for the bill at once.
+        self._bill.close(record, "cut" if cut else "complete")
+        if cut:
+            exchange.reply_half(200, headers, body)
+        else:
+            exchange.reply(200, headers, body)
+
+    def _completion(self) -> bytes:
+        call, answer = self._call, self._answer
+        text = b"".join(answer.pieces)
+        if answer.tool is None:
+            message = b'"content":"%b"' % text
+        else:
+            message = b'"content":null,"tool_calls":[{"id":"call_%b","type":"function","function":%b}]' % (
+                self._completion_id(),
+                b'{"name":"%b","arguments":"%b"}' % (json.dumps(answer.tool)[1:-1].encode(), text),
+            )
+        rest = b'"message":{"role":"assistant",%b,"refusal":null,"annotations":[]},"logprobs":null' % message
+        choices = b",".join(
+            b'{"index":%d,%b,"finish_reason":"%b"}' % (index, rest, answer.finish_reason.encode())
+            for index in range(call.choices)
+        )
+        usage = usage_after(call, answer, answer.tokens * call.choices)
+        told = b"" if usage is None else b',"usage":' + usage.encode()
+        return (
+            b'{"id":"%b","object":"chat.completion","created":%d,"model":"%b","choices":[%b]%b,'
+            b'"service_tier":"default","system_fingerprint":"fp_sim"}'
+        ) % (self._completion_id(), time.time(), call.model.encode(), choices, told)
+
+    async def _wait_for_words(self) -> None:
+        drip_s = self._call.script.drip_ms / 1000
+        if not drip_s:
+            return
+        words = self._answer.spoken_tokens * self._call.choices
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            await asyncio.sleep(words * drip_s)
+        except asyncio.CancelledError:
+            self._generate(min(words, int((loop.time() - began_s) / drip_s)))
+            raise
+
+    async def _run_stream(self) -> None:
+        call = self._call
+        self._record.status = 200
+        encoding = b"content-encoding: gzip\r\n" if self._gzip is not None else b""
+        self._exchange.begin(_SSE_TYPE + encoding + id_header(self._record))
+        writer = EventWriter(
+            call, self._answer, completion_id=self._completion_id(), created_s=time.time_ns() // 1_000_000_000
+        )
+        break_after, how = self._break_point()
+        spoken = 0
+        for event in writer.events():
+            breaks = spoken >= break_after or event.stage == CLOSING
+            if break_after >= 0 and event.stage != OPENING and breaks:
+                await self._break_off(how, writer)
+                return
+            if event.stage == CONTENT:
+                spoken += 1
+                await self._pace()
+            self._take(event)
+            if self._pending_bytes >= _BATCH_BYTES:
+                self._flush()
+                await self._exchange.drain()
+        self._bill.close(self._record, "complete")
+        self._flush(last=True)
+        self._exchange.end()
+
+    def _break_point(self) -> tuple[int, str]:
+        script = self._call.script
+        if script.cut_after is not None:
+            return script.cut_after, "cut"
+        if script.stall_after is not None:
+            return script.stall_after, "stalled"
+        if script.fault == "midstream":
+            return self._answer.spoken_tokens * self._call.choices // 2, "midstream_error"
+        return -1, ""
+
+    async def _break_off(self, how: str, writer: EventWriter) -> None:
+        if how == "stalled":
+            self._flush()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._bill.close(self._record, how)
+        self._bill.close(self._record, how)
+        if how == "cut":
+            self._flush()
+            self._exchange.cut()
+            return
+        self._pending.append(writer.error(_MIDSTREAM))
+        self._flush(last=True)
+        self._exchange.end()
+
+    async def _pace(self) -> None:
+        if self._call.script.drip_ms:
+            self._flush()
+            await self._exchange.drain()
+            await asyncio.sleep(self._call.script.drip_ms / 1000)
+
+    def _take(self, event: Event) -> None:
+        if event.tokens:
+            self._generate(event.tokens)
+        if event.usage is not None:
+            self._record.reported_usage = event.usage.fields
+        self._pending.append(event.data)
+        self._pending_bytes += len(event.data)
+
+    def _flush(self, *, last: bool = False) -> None:
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        if self._gzip is not None:
+            data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+        self._exchange.send(data)
+
+    def _generate(self, tokens: int) -> None:
+        call, record = self._call, self._record
+        self._generated += tokens
+        record.prompt_tokens = call.prompt_tokens
+        record.cached_tokens = call.cached_tokens
+        record.completion_tokens = swell(call.script, self._generated)
+        record.reasoning_tokens = min(self._generated, self._answer.reasoning_tokens * call.choices)
+
+    def _completion_id(self) -> bytes:
+        return b"chatcmpl-" + self._record.request_id.encode()
