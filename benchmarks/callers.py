@@ -51,10 +51,16 @@ class Tally:
 
 
 async def make_calls(
-    addresses: Sequence[str], key: str, calls: Iterable[Call], *, concurrency: int, timeout_s: float = 60.0
+    addresses: Sequence[str],
+    key: str,
+    calls: Iterable[Call],
+    *,
+    concurrency: int,
+    timeout_s: float = 60.0,
+    tally: Tally | None = None,
 ) -> Tally:
     """Make all calls, ``concurrency`` at a time, in turn over the proxies; 429 is retried, all else is final."""
-    tally, waiting, turn = Tally(), iter(calls), itertools.cycle(addresses)
+    tally, waiting, turn = tally or Tally(), iter(calls), itertools.cycle(addresses)
     limits = httpx.Limits(max_connections=concurrency * 2, max_keepalive_connections=concurrency * 2)
     async with httpx.AsyncClient(limits=limits, timeout=timeout_s) as client:
         await asyncio.gather(*(_caller(client, key, waiting, turn, tally) for _ in range(concurrency)))

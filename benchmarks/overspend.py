@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.callers import Call, Tally, make_calls
 from metering.money import format_usd, parse_usd
+from tests.evidence import compare
 from tests.stack import Stack, running_stack
 
 CALLS = 500
@@ -82,9 +83,10 @@ def case_exact(stack: Stack, latency_ms: int) -> tuple[dict[str, Any], list[str]
     """Fixed cost of one cent, limit of fifty: exactly fifty calls are served."""
     customer = stack.customer(f"exact-{latency_ms}", LIMIT_USD, on_exhaustion="refuse")
     before = len(stack.bill_records())
-    body = {"model": "sim-exact", "messages": prompt(CENT_WORDS), "max_completion_tokens": CENT_CAP}
-    headers = {"x-sim-script": json.dumps({"latency_ms": latency_ms})} if latency_ms else {}
-    calls = [Call(body, headers=headers)] * CALLS
+    model = stack.model(f"sim-exact-slow-{latency_ms}" if latency_ms else "sim-exact", like="sim-exact")
+    calls = [
+        Call({"model": model, "messages": prompt(CENT_WORDS), "max_completion_tokens": CENT_CAP})
+    ] * CALLS
     tally = asyncio.run(make_calls(addresses(stack), customer["key"], calls, concurrency=CONCURRENCY))
     stack.wait_until_quiet()
     bill = stack.bill_records()[before:]
@@ -172,42 +174,14 @@ def case_faults(stack: Stack, _latency_ms: int) -> tuple[dict[str, Any], list[st
     stack.wait_until_quiet(120)
     bill = stack.bill_records()[before:]
     report = summary(stack, customer, tally, bill)
-    return report, [*compare_rows(stack, customer, bill, report), *held_at_end(report)]
+    comparison = compare(stack.rows("customer_id = %s", customer["customer"]["id"]), bill)
+    report["against_the_bill"] = comparison.by_basis
+    return report, [*comparison.broken, *held_at_end(report)]
 
 
 def held_at_end(report: dict[str, Any]) -> list[str]:
     """Nothing may be held once quiet."""
     return [] if report["held_usd"] == "0.00" else [f"${report['held_usd']} still held"]
-
-
-def compare_rows(
-    stack: Stack, customer: dict[str, Any], bill: list[dict[str, Any]], report: dict[str, Any]
-) -> list[str]:
-    """Match each ledger row to the simulator's record of the same upstream attempt."""
-    found: list[str] = []
-    rows = {row["hold_id"]: row for row in stack.rows("customer_id = %s", customer["customer"]["id"])}
-    by_hold = {record["hold_id"]: record for record in bill}
-    claim(found, len(by_hold) == len(bill), "an upstream attempt was sent twice")
-    claim(found, set(rows) == set(by_hold), f"rows without a call: {len(set(rows) - set(by_hold))}, calls without a "
-          f"row: {len(set(by_hold) - set(rows))}")  # fmt: skip
-    differences: dict[str, dict[str, int]] = defaultdict(lambda: {"rows": 0, "above_bill_nanousd": 0})
-    for hold_id, row in rows.items():
-        billed = by_hold.get(hold_id, {"billed_nanousd": 0})["billed_nanousd"]
-        above = row["cost_nanousd"] - billed
-        differences[row["basis"]]["rows"] += 1
-        differences[row["basis"]]["above_bill_nanousd"] += above
-        if row["basis"] == "reported":
-            claim(
-                found, above == 0, f"{row['model']} reported {row['cost_nanousd']} but the bill says {billed}"
-            )
-        else:
-            claim(
-                found,
-                above >= 0,
-                f"{row['model']} {row['basis']} {-above} nano-dollars below the bill ({row['end']})",
-            )
-    report["against_the_bill"] = dict(differences)
-    return found
 
 
 CASES = {"exact": case_exact, "clamp": case_clamp, "faults": case_faults}

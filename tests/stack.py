@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class Stack:
     processes: dict[str, Process] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     tenant: dict[str, str] = field(default_factory=dict)
+    priced: set[str] = field(default_factory=set)
+
+    zones: Path = Path("/nowhere")
 
     def __post_init__(self) -> None:
         self.postgres = Postgres(self.home / "postgres")
@@ -199,8 +203,18 @@ class Stack:
         """Make the simulator Acme's provider, at the simulator's own prices."""
         account = {"provider": "openai", "name": "sim", "api_key": "sk-sim-acme", "default": True}
         self.api("POST", "/provider-accounts", {**account, "base_url": f"{self.address('simulator')}/v1"})
-        for model, price in self.simulator("/_sim/prices")["prices"].items():
-            self.api("PUT", f"/prices/openai/{model}", price)
+        self.model("sim-mini")
+
+    def model(self, name: str, *, like: str = "sim-mini") -> str:
+        """Register the simulator's own price of a model once, under each name it is called by; returns the name."""
+        if name not in self.priced:
+            patterns = {each["model"]: each for each in self.simulator("/_sim/prices")["patterns"]}
+            price = patterns["sim-exact*" if like == "sim-exact" else "sim-*"]
+            names = {"input": "input", "cached_input": "cache_read", "output": "output"}
+            body = {f"{ours}_usd_per_mtok": price[theirs] for theirs, ours in names.items()}
+            self.api("PUT", f"/prices/openai/{name}", body)
+            self.priced.add(name)
+        return name
 
     def customer(self, external_id: str, limit_usd: str, **budget: Any) -> dict[str, Any]:
         """Make a customer with a monthly budget and a key; returns customer, budget and key answers."""
@@ -236,6 +250,11 @@ class Stack:
         """A budget as the API shows it."""
         answer: dict[str, Any] = self.api("GET", f"/budgets/{budget_id}")
         return answer
+
+    @staticmethod
+    def nanousd(amount_usd: str) -> int:
+        """Read the API's decimal dollars exactly."""
+        return int(Decimal(amount_usd) * 1_000_000_000)
 
     def wait_until_quiet(self, seconds_max: float = 60.0) -> None:
         """Wait until no hold is open and the recorder has everything."""
