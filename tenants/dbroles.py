@@ -1,7 +1,7 @@
 """What each database role may do, said table by table and granted anew after every migration.
 
-Three roles: the owner (alias ``owner``) makes tables and nothing else; the app and the recorder never own one. Rights are
-granted by name, never by default privileges: those would open the ledger's future partitions to the app.
+Three roles: the owner (alias ``owner``) makes tables and nothing else; the app and the recorder never own one. Rights
+are granted by name, never by default privileges: those would open the ledger's future partitions to the app.
 """
 
 from __future__ import annotations

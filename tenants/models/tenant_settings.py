@@ -1,7 +1,7 @@
 """TenantSettings: what holds for every call of a tenant in one mode.
 
-One row per mode, so that nothing a test key does can move live money. The row's lock guards the tenant's policy: whoever
-changes the settings, a provider account, a price or a tenant-wide budget takes it first.
+One row per mode, so that nothing a test key does can move live money. The row's lock guards the tenant's policy:
+whoever changes the settings, a provider account, a price or a tenant-wide budget takes it first.
 """
 
 from __future__ import annotations
