@@ -1,4 +1,4 @@
-"""PostgreSQL away, Valkey away, Valkey restored to an old copy: calls go on, or are refused, and the books are right."""
+"""PostgreSQL away, Valkey away, Valkey restored to an old copy: calls go on or are refused, the books stay right."""
 
 from __future__ import annotations
 

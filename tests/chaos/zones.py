@@ -1,4 +1,4 @@
-"""Time zones made for a test: one whose next midnight is a few seconds away, so that a day's window turns under load."""
+"""Time zones made for a test: one whose next midnight is seconds away, so that a day's window turns under load."""
 
 from __future__ import annotations
 
