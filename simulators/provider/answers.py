@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,7 +87,9 @@ def _length(call: Call, room: int | None) -> int:
         return room
     if script.length == "words":
         return script.words
-    return _LENGTH_MIN + call.seed % _LENGTH_SPREAD
+    # The same conversation gets an answer of the same length.
+    seed = zlib.crc32(repr(call.messages).encode("utf-8", "surrogatepass"))
+    return _LENGTH_MIN + seed % _LENGTH_SPREAD
 
 
 def _chosen_tool(call: Call) -> tuple[str, object] | None:

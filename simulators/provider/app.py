@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Coroutine
 from functools import lru_cache
@@ -70,7 +71,7 @@ class Provider:
             request_id=f"req_{self._bill.run}{seq:08x}",
             received_ms=time.time_ns() // 1_000_000,
             method=exchange.method,
-            path=path,
+            path=sys.intern(path),
             authorization=_fingerprint(headers.get(b"authorization")),
             hold_id=_text(headers.get(b"x-farebox-hold-id")),
             idempotency_key=_text(headers.get(b"idempotency-key")),

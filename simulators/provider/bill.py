@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from simulators.provider.prices import bill_nanousd, decimal_usd
+from simulators.provider.usages import Usage
 
 
 @dataclass(slots=True)
@@ -34,13 +35,16 @@ class Record:
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
-    reported_usage: dict[str, object] | None = None
+    reported_usage: Usage | None = None  # what the caller was told
     billed_nanousd: int = 0
     ended_ms: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """List every field by name."""
-        return {name: getattr(self, name) for name in Record.__slots__}
+        named: dict[str, object] = {name: getattr(self, name) for name in Record.__slots__}
+        if self.reported_usage is not None:
+            named["reported_usage"] = self.reported_usage.as_dict()
+        return named
 
 
 @dataclass(slots=True)

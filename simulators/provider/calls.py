@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +25,7 @@ class Call:
     choices: int
     cap: int | None  # output tokens per choice
     prompt_tokens: int
-    seed: int  # the same conversation gets an answer of the same length
+    messages: object
     tools: object
     tool_choice: object
     response_format: object
@@ -69,7 +68,7 @@ def read_call(raw: bytes, script_header: bytes | None) -> Call | Refusal:
         choices=choices,
         cap=cap,
         prompt_tokens=prompt_tokens,
-        seed=zlib.crc32(repr(body["messages"]).encode("utf-8", "surrogatepass")),
+        messages=body["messages"],
         tools=body.get("tools"),
         tool_choice=body.get("tool_choice"),
         response_format=body.get("response_format"),

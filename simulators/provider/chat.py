@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 import zlib
 from collections.abc import Coroutine
@@ -28,7 +29,7 @@ def serve_chat(exchange: Exchange, record: Record, bill: Bill) -> Coroutine[None
     if isinstance(call, Refusal):
         send_refusal(exchange, record, bill, call)
         return None
-    record.model = call.model
+    record.model = sys.intern(call.model)
     record.stream = call.stream
     script = call.script
     if script.error_status is not None and not script.latency_ms:
@@ -66,6 +67,7 @@ class ChatAnswer:
         self._generated = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._pending_tokens = 0
         accepts_gzip = b"gzip" in exchange.headers.get(b"accept-encoding", b"")
         self._gzip = zlib.compressobj(wbits=31) if call.script.gzip and accepts_gzip else None
 
@@ -108,20 +110,19 @@ class ChatAnswer:
             return
         self._generate(self._answer.tokens * self._call.choices - self._generated)
         cut = script.cut_after is not None
-        usage = None if cut else usage_after(self._call, self._answer, self._generated)
-        record.reported_usage = None if usage is None else usage.fields
-        body = self._completion()
+        usage = usage_after(self._call, self._answer, self._generated)
+        record.reported_usage = None if cut else usage
+        body = self._completion(b"" if usage is None else b',"usage":' + usage.encode())
         if self._gzip is not None:
             body = self._gzip.compress(body) + self._gzip.flush()
             headers += b"content-encoding: gzip\r\n"
-        # On the bill first: who has the answer may ask for the bill at once.
-        self._bill.close(record, "cut" if cut else "complete")
+        self._close("cut" if cut else "complete")
         if cut:
             exchange.reply_half(200, headers, body)
         else:
             exchange.reply(200, headers, body)
 
-    def _completion(self) -> bytes:
+    def _completion(self, usage: bytes) -> bytes:
         call, answer = self._call, self._answer
         text = b"".join(answer.pieces)
         if answer.tool is None:
@@ -136,12 +137,10 @@ class ChatAnswer:
             b'{"index":%d,%b,"finish_reason":"%b"}' % (index, rest, answer.finish_reason.encode())
             for index in range(call.choices)
         )
-        usage = usage_after(call, answer, answer.tokens * call.choices)
-        told = b"" if usage is None else b',"usage":' + usage.encode()
         return (
             b'{"id":"%b","object":"chat.completion","created":%d,"model":"%b","choices":[%b]%b,'
             b'"service_tier":"default","system_fingerprint":"fp_sim"}'
-        ) % (self._completion_id(), time.time(), call.model.encode(), choices, told)
+        ) % (self._completion_id(), time.time(), call.model.encode(), choices, usage)
 
     async def _wait_for_words(self) -> None:
         drip_s = self._call.script.drip_ms / 1000
@@ -166,6 +165,7 @@ class ChatAnswer:
         )
         break_after, how = self._break_point()
         spoken = 0
+        drip_ms = call.script.drip_ms
         for event in writer.events():
             breaks = spoken >= break_after or event.stage == CLOSING
             if break_after >= 0 and event.stage != OPENING and breaks:
@@ -173,12 +173,13 @@ class ChatAnswer:
                 return
             if event.stage == CONTENT:
                 spoken += 1
-                await self._pace()
+                if drip_ms:
+                    await self._pass_on()
+                    await asyncio.sleep(drip_ms / 1000)
             self._take(event)
             if self._pending_bytes >= _BATCH_BYTES:
-                self._flush()
-                await self._exchange.drain()
-        self._bill.close(self._record, "complete")
+                await self._pass_on()
+        self._close("complete")
         self._flush(last=True)
         self._exchange.end()
 
@@ -194,12 +195,12 @@ class ChatAnswer:
 
     async def _break_off(self, how: str, writer: EventWriter) -> None:
         if how == "stalled":
-            self._flush()
             try:
+                await self._pass_on()
                 await asyncio.Event().wait()
             finally:
-                self._bill.close(self._record, how)
-        self._bill.close(self._record, how)
+                self._close(how)
+        self._close(how)
         if how == "cut":
             self._flush()
             self._exchange.cut()
@@ -208,17 +209,15 @@ class ChatAnswer:
         self._flush(last=True)
         self._exchange.end()
 
-    async def _pace(self) -> None:
-        if self._call.script.drip_ms:
-            self._flush()
-            await self._exchange.drain()
-            await asyncio.sleep(self._call.script.drip_ms / 1000)
+    async def _pass_on(self) -> None:
+        self._account()
+        self._flush()
+        await self._exchange.drain()
 
     def _take(self, event: Event) -> None:
-        if event.tokens:
-            self._generate(event.tokens)
+        self._pending_tokens += event.tokens
         if event.usage is not None:
-            self._record.reported_usage = event.usage.fields
+            self._record.reported_usage = event.usage
         self._pending.append(event.data)
         self._pending_bytes += len(event.data)
 
@@ -229,6 +228,15 @@ class ChatAnswer:
         if self._gzip is not None:
             data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
         self._exchange.send(data)
+
+    def _account(self) -> None:
+        self._generate(self._pending_tokens)
+        self._pending_tokens = 0
+
+    def _close(self, end: str) -> None:
+        # On the bill before the last bytes leave: who has the answer may ask for the bill at once.
+        self._account()
+        self._bill.close(self._record, end)
 
     def _generate(self, tokens: int) -> None:
         call, record = self._call, self._record

@@ -39,6 +39,9 @@ class EventWriter:
             b'data: {"id":"%b","object":"chat.completion.chunk","created":%d,"model":"%b",'
             b'"service_tier":"default","system_fingerprint":"fp_sim","choices":['
         ) % (completion_id, created_s, call.model.encode())
+        # What stands in a chunk that tells no usage: null where the caller asked for it.
+        asked = call.include_usage and call.script.usage != "none"
+        self._unused = b',"usage":null' if asked else b""
         self._generated = 0
 
     def events(self) -> Iterator[Event]:
@@ -53,33 +56,49 @@ class EventWriter:
 
     def _opening(self) -> Iterator[Event]:
         if self._call.script.comments:
-            yield Event(b": PROCESSING%b%b" % (self._eol, self._eol), OPENING)
+            yield self._comment()
         content = b'""' if self._answer.tool is None else b"null"
         delta = b'{"role":"assistant","content":%b,"refusal":null}' % content
         for index in range(self._call.choices):
             # Reasoning is over before the first word, and nobody sees it.
-            yield self._chunk(OPENING, b"", (index, delta, b"null"), self._answer.reasoning_tokens)
+            yield self._chunk(OPENING, (index, delta, b"null"), self._answer.reasoning_tokens)
 
     def _content(self) -> Iterator[Event]:
         call, answer = self._call, self._answer
         opening, ending = _TEXT_DELTA if answer.tool is None else _TOOL_DELTA
         if answer.tool is not None:
             for index in range(call.choices):
-                yield self._chunk(CONTENT, b"", (index, self._tool_head(index), b"null"), 1)
-        for number, piece in enumerate(answer.pieces, start=1):
-            comment = b""
-            if call.script.comments and number % _COMMENT_EVERY == 0:
-                comment = b": PROCESSING%b%b" % (self._eol, self._eol)
+                yield self._chunk(CONTENT, (index, self._tool_head(index), b"null"), 1)
+        if call.script.usage != "every":
+            yield from self._alike(opening, ending)
+            return
+        for piece in answer.pieces:
             for index in range(call.choices):
-                yield self._chunk(CONTENT, comment, (index, opening + piece + ending, b"null"), 1)
+                yield self._chunk(CONTENT, (index, opening + piece + ending, b"null"), 1)
+
+    def _alike(self, opening: bytes, ending: bytes) -> Iterator[Event]:
+        # Nothing but the word differs from chunk to chunk, so the rest is written once.
+        call, answer = self._call, self._answer
+        self._generated += len(answer.pieces) * call.choices
+        tail = ending + b',"logprobs":null,"finish_reason":null}]%b}%b%b' % (
+            self._unused,
+            self._eol,
+            self._eol,
+        )
+        heads = [self._before + b'{"index":%d,"delta":%b' % (index, opening) for index in range(call.choices)]
+        for number, piece in enumerate(answer.pieces, start=1):
+            if call.script.comments and number % _COMMENT_EVERY == 0:
+                yield self._comment()
+            for head in heads:
+                yield Event(head + piece + tail, CONTENT, 1)
 
     def _closing(self) -> Iterator[Event]:
         call = self._call
-        usage = usage_after(call, self._answer, self._generated)
+        usage = self._usage()
         finish = b'"%b"' % self._answer.finish_reason.encode()
         for index in range(call.choices):
             told = call.script.usage == "choice" and index == call.choices - 1
-            yield self._chunk(CLOSING, b"", (index, b"{}", finish), 0, usage if told else None)
+            yield self._chunk(CLOSING, (index, b"{}", finish), 0, usage if told else None)
         if usage is not None and call.include_usage and call.script.usage not in ("every", "choice"):
             yield Event(self._bare(usage.encode()), CLOSING, 0, usage)
             if call.script.usage == "not-last":
@@ -87,25 +106,13 @@ class EventWriter:
         yield Event(b"data: [DONE]%b%b" % (self._eol, self._eol), CLOSING)
 
     def _chunk(
-        self,
-        stage: int,
-        comment: bytes,
-        choice: tuple[int, bytes, bytes],
-        tokens: int,
-        usage: Usage | None = None,
+        self, stage: int, choice: tuple[int, bytes, bytes], tokens: int = 0, usage: Usage | None = None
     ) -> Event:
         self._generated += tokens
-        call = self._call
-        if call.script.usage == "every":
-            usage = usage_after(call, self._answer, self._generated)
-        if usage is not None:
-            told = b',"usage":' + usage.encode()
-        elif call.include_usage and call.script.usage != "none":
-            told = b',"usage":null'
-        else:
-            told = b""
-        data = b'%b%b{"index":%d,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}%b%b' % (
-            comment,
+        if self._call.script.usage == "every":
+            usage = self._usage()
+        told = self._unused if usage is None else b',"usage":' + usage.encode()
+        data = b'%b{"index":%d,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}%b%b' % (
             self._before,
             *choice,
             told,
@@ -113,6 +120,12 @@ class EventWriter:
             self._eol,
         )
         return Event(data, stage, tokens, usage)
+
+    def _usage(self) -> Usage | None:
+        return usage_after(self._call, self._answer, self._generated)
+
+    def _comment(self) -> Event:
+        return Event(b": PROCESSING%b%b" % (self._eol, self._eol), OPENING)
 
     def _bare(self, usage: bytes) -> bytes:
         return b'%b],"usage":%b}%b%b' % (self._before, usage, self._eol, self._eol)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
+from typing import Final, NamedTuple
 
 from simulators.provider.answers import Answer
 from simulators.provider.calls import Call
 from simulators.provider.script import Script
 
+_TEMPLATE: Final = (
+    b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+    b'"prompt_tokens_details":{"cached_tokens":%d,"audio_tokens":0},'
+    b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
+    b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
+)
 
-@dataclass(frozen=True)
-class Usage:
+
+class Usage(NamedTuple):
     """Token counts as told to a caller."""
 
     prompt: int
@@ -20,25 +25,15 @@ class Usage:
     cached: int
     reasoning: int
 
-    @cached_property
-    def fields(self) -> dict[str, object]:
-        """List the counts under OpenAI's names."""
-        return {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
-            "prompt_tokens_details": {"cached_tokens": self.cached, "audio_tokens": 0},
-            "completion_tokens_details": {
-                "reasoning_tokens": self.reasoning,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            },
-        }
-
     def encode(self) -> bytes:
-        """Write the usage object as JSON."""
-        return json.dumps(self.fields, separators=(",", ":")).encode()
+        """Write the usage object under OpenAI's names."""
+        total = self.prompt + self.completion
+        return _TEMPLATE % (self.prompt, self.completion, total, self.cached, self.reasoning)
+
+    def as_dict(self) -> dict[str, object]:
+        """List the usage object's fields."""
+        fields: dict[str, object] = json.loads(self.encode())
+        return fields
 
 
 def swell(script: Script, generated_tokens: int) -> int:
