@@ -1,0 +1,75 @@
+"""The documents say what the code has: variables, error codes, scripts, links."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.test_tidy import ROOT, source_files, tracked
+
+VARIABLE = re.compile(r"\"((?:FAREBOX|DATABASE|REDIS|CELERY|EMAIL)_[A-Z_]+)\"")
+# Set by our own tools for our own tools: nobody else sets them.
+INTERNAL = {"FAREBOX_PLANTED_FAULT", "FAREBOX_KEEP_STACK"}
+
+
+def headings(page: str) -> set[str]:
+    """The second-level headings of a page, without code marks."""
+    text = (ROOT / "docs" / page).read_text()
+    return {line[3:].strip().strip("`") for line in text.splitlines() if line.startswith("## ")}
+
+
+def variables_read() -> set[str]:
+    """Every variable that our code names."""
+    found = {name for path in source_files() for name in VARIABLE.findall(path.read_text())}
+    not_variables = {name for name in found if name.endswith("_")}
+    return found - INTERNAL - not_variables
+
+
+def test_every_variable_is_documented() -> None:
+    from proxy.settings import _NUMBERS
+
+    numbers = {f"FAREBOX_{name.upper()}" for name in _NUMBERS}
+    named_but_not_read = {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_RECORDER_URL"}
+    wanted = variables_read() | numbers | named_but_not_read
+    assert sorted(wanted - headings("env.md")) == []
+
+
+def test_every_variable_of_a_deployment_is_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text()
+    names = set(re.findall(r"^#?\s?([A-Z_]+)=", example, re.MULTILINE))
+    assert sorted(headings("env.md") - names) == []
+
+
+def test_every_error_code_is_documented() -> None:
+    pattern = re.compile(r"^\s+code = \"([a-z_]+)\"", re.MULTILINE)
+    paths = [path for path in source_files() if path.name in {"errors.py", "problems.py"}]
+    internal = {"metering_error", "enforcement_error", "proxy_error", "tenants_error", "billing_error"}
+    codes = {
+        code for path in paths if "simulators" not in path.parts for code in pattern.findall(path.read_text())
+    }
+    assert sorted(codes - internal - headings("errors.md")) == []
+
+
+def test_the_redis_page_is_made_from_the_scripts() -> None:
+    script = ROOT / "docs" / "make_redis_page.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    broken = []
+    for page in tracked("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)} -> {target}")
+    assert broken == []
+
+
+def test_decisions_are_a_page_each_and_numbered() -> None:
+    pages = sorted(Path(ROOT / "docs" / "adr").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04d}" for number in range(1, len(pages) + 1)]
+    assert [page.name for page in pages if len(page.read_text().splitlines()) > 60] == []
