@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from metering.money import NanoUsd
-from metering.prices import Price
+from metering.errors import UnpricedModel
+from metering.money import BASIS_POINTS, TOKENS_PER_MTOK, NanoUsd, ceil_div, charge_for, cost_from_mtok_sum
+from metering.rates import Price
+
+# The buckets that a provider may report a prompt's text in.
+TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h")
 
 
 class BoundClass(StrEnum):
@@ -25,6 +29,8 @@ class InputBound:
     bound_class: BoundClass
     audio_tokens: int = 0  # of these
     image_tokens: int = 0  # of these
+    # Where the text may be reported: a dialect leaves out what its request cannot cause.
+    text_buckets: tuple[str, ...] = TEXT_BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class OutputCap:
     minimum_tokens: int  # the least a cut answer is useful for; equal to ``tokens`` where it must not be cut
     source: str  # caller | default
     may_clamp: bool  # false for schemas, forced tools, reasoning models without a stated minimum
+    audio: bool = False  # sound was asked for, so output may be billed as audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,10 @@ class Amounts:
     at_cap: NanoUsd  # the whole quote
     per_output_token: int  # one more token of cap, times choices, rounded up
     at_minimum: NanoUsd  # least + the smallest cap that makes sense
+
+    def at(self, cap_tokens: int) -> NanoUsd:
+        """What a hold for this cap must be: the same line that the reserve script draws."""
+        return NanoUsd(min(self.at_cap, self.least + cap_tokens * self.per_output_token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +73,58 @@ class Quote:
 def quote_for(
     bound: InputBound, cap: OutputCap, price: Price, *, markup_bp: int = 0, markup_fixed_nanousd: int = 0
 ) -> Quote:
-    """Price a bound and a cap at the dearest rate that can apply (cache write, long context, reasoning ...)."""
-    raise NotImplementedError
+    """Price a bound and a cap at the dearest rate that can apply (cache write, long context, reasoning ...).
+
+    Raises: UnpricedModel where the price has no rate for what the request may be billed as.
+    """
+    input_mtok_sum = _input_mtok_sum(bound, price)
+    output_rate = _output_rate(bound, cap, price)
+    output_mtok = cap.choices * output_rate
+    least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + price.per_request_nanousd)
+    at_cap = NanoUsd(cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + price.per_request_nanousd)
+    per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
+    cost = Amounts(least, at_cap, per_token, _at_minimum(cap, least, at_cap, per_token))
+    return Quote(bound, cap, price.price_id, cost, _charge(cost, cap, markup_bp, markup_fixed_nanousd))
+
+
+def _charge(cost: Amounts, cap: OutputCap, markup_bp: int, markup_fixed_nanousd: int) -> Amounts:
+    """The same quote as the customer is billed for it; the fixed part is due as soon as anything is."""
+    if cost.at_cap == 0:
+        return cost
+    fixed_nanousd = 0 if cost.least else markup_fixed_nanousd
+    least = NanoUsd(charge_for(cost.least, markup_bp, markup_fixed_nanousd) + fixed_nanousd)
+    at_cap = charge_for(cost.at_cap, markup_bp, markup_fixed_nanousd)
+    per_token = ceil_div(cost.per_output_token * (BASIS_POINTS + markup_bp), BASIS_POINTS)
+    return Amounts(least, at_cap, per_token, _at_minimum(cap, least, at_cap, per_token))
+
+
+def _at_minimum(cap: OutputCap, least: int, at_cap: int, per_token: int) -> NanoUsd:
+    # Rounded up per token, a shorter cap can come out above the whole; then the whole is what must fit.
+    if cap.minimum_tokens >= cap.tokens:
+        return NanoUsd(at_cap)
+    return NanoUsd(min(at_cap, least + cap.minimum_tokens * per_token))
+
+
+def _input_mtok_sum(bound: InputBound, price: Price) -> int:
+    text_rate = max(price.rate_for(bucket).dearest(bound.tokens) for bucket in bound.text_buckets)
+    mtok_sum = (bound.tokens - bound.audio_tokens - bound.image_tokens) * text_rate
+    if bound.audio_tokens:
+        # Sound is many times dearer than text: without a price of its own it has none.
+        mtok_sum += bound.audio_tokens * max(text_rate, _own_rate(price, "audio_input", bound.tokens))
+    if bound.image_tokens:
+        mtok_sum += bound.image_tokens * max(text_rate, price.rate_for("image_input").dearest(bound.tokens))
+    return mtok_sum
+
+
+def _output_rate(bound: InputBound, cap: OutputCap, price: Price) -> int:
+    if cap.tokens == 0:
+        return 0
+    rate = max(price.rate_for(bucket).dearest(bound.tokens) for bucket in ("output", "reasoning"))
+    return max(rate, _own_rate(price, "audio_output", bound.tokens)) if cap.audio else rate
+
+
+def _own_rate(price: Price, bucket: str, prompt_tokens_max: int) -> int:
+    rate = price.rates.get(bucket)
+    if rate is None:
+        raise UnpricedModel(price.provider, f"{price.model}:{bucket}")
+    return rate.dearest(prompt_tokens_max)

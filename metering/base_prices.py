@@ -1,0 +1,224 @@
+"""The base price book: genai-prices, turned into exact integers, by instant and service tier.
+
+Source: the data that ships inside the installed genai-prices package, never its online update, so that the same
+release prices the same call the same way on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from functools import cache, lru_cache
+from importlib import metadata
+from typing import TYPE_CHECKING, NamedTuple
+
+from metering.money import NANOUSD_PER_USD
+from metering.rates import Price, Rate
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TimeOfDateConstraint
+
+# Tiers at the standard price or below it. Below is quoted at standard: a provider may fall back to it.
+# "auto" is whatever the caller's provider project is set to, which is standard unless somebody changed it there.
+STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "scale"})
+DEARER_TIERS = frozenset({"priority", "fast"})
+
+# Price keys of genai-prices by our bucket. Where several feed one bucket the dearest counts: the buckets know no
+# image or video output, and a picture must not be billed as text.
+_BUCKETS = {
+    "input": ("input_mtok",),
+    "cache_read": ("cache_read_mtok",),
+    "cache_write_5m": ("cache_write_mtok", "cache_write_5m_mtok"),
+    "cache_write_1h": ("cache_write_1h_mtok",),
+    "output": ("output_mtok", "output_image_mtok", "output_video_mtok"),
+    "reasoning": ("output_reasoning_mtok",),
+    "audio_input": ("input_audio_mtok",),
+    "audio_output": ("output_audio_mtok",),
+    "image_input": ("input_image_mtok", "input_video_mtok"),
+}
+_EXTRAS = {
+    "web_searches_kcount": ("web_search", 1000),
+    "storage_searches_kcount": ("file_search", 1000),
+    "audio_hours": ("audio_second", 3600),
+    "input_audio_hours": ("audio_second", 3600),
+}
+_PER_REQUEST = "requests_kcount"
+# Not carried because without it the call is billed at a dearer rate (a cached picture as a fresh one), or because
+# the endpoints that have it are not served from token prices.
+_PASSED_OVER = frozenset(
+    {
+        "cache_audio_read_mtok",
+        "cache_image_read_mtok",
+        "input_document_kpages",
+        "input_annotated_document_kpages",
+        "input_mchars",
+        "input_text_messages_kcount",
+    }
+)
+_CARRIED = frozenset(_EXTRAS) | {_PER_REQUEST} | {key for keys in _BUCKETS.values() for key in keys}
+
+_DAY_MS = 86_400_000
+_FOREVER_MS = 2**53
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FLOAT_NOISE = Decimal("1e-12")
+
+
+class _Span(NamedTuple):
+    from_ms: int
+    until_ms: int
+    price: Price | None
+
+
+# The span last asked for per (provider, model, tier): models are named by callers, so it is bounded.
+_spans: dict[tuple[str, str, str], _Span] = {}
+_SPANS_MAX = 8192
+
+
+def find_base(provider: str, model: str, at_ms: int, service_tier: str = "") -> Price | None:
+    """Return what the base book asks for a model at an instant, or None where it knows no price."""
+    key = (provider, model, service_tier)
+    span = _spans.get(key)
+    if span is None or not span.from_ms <= at_ms < span.until_ms:
+        if len(_spans) >= _SPANS_MAX:
+            _spans.clear()
+        span = _spans[key] = _look_up(provider, model, at_ms, service_tier)
+    return span.price
+
+
+def _look_up(provider: str, model: str, at_ms: int, service_tier: str) -> _Span:
+    found = _find_model(provider, model)
+    if found is None or service_tier not in STANDARD_TIERS | DEARER_TIERS:
+        return _Span(-_FOREVER_MS, _FOREVER_MS, None)
+    source, info = found
+    from_ms, until_ms = _validity(info, at_ms)
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    standard, since = _standard_at(info, moment)
+    keys = _keys_of(standard)
+    if service_tier not in ("", "auto"):
+        variant = _variant_keys(info, moment, service_tier)
+        if variant is None and service_tier in DEARER_TIERS:
+            return _Span(from_ms, until_ms, None)
+        keys |= variant or {}
+        since += f"+{service_tier}" if variant else ""
+    price_id = f"genai-prices/{_version()}/{source.id}/{info.id}/{since}"
+    return _Span(from_ms, until_ms, _price(price_id, (provider, model), keys, info, source))
+
+
+def _find_model(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
+    from genai_prices.data_snapshot import find_provider_by_id
+
+    providers = _providers()
+    source = find_provider_by_id(providers, provider)
+    info = source.find_model(model, all_providers=providers) if source else None
+    return None if source is None or info is None else (source, info)
+
+
+@cache
+def _providers() -> list[Provider]:
+    from genai_prices.data import providers  # slow to import, and only the quote needs it
+
+    return providers
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return metadata.version("genai-prices")
+
+
+def _standard_at(info: ModelInfo, moment: datetime) -> tuple[ModelPrice, str]:
+    """The standard price at an instant, and the date or hour it holds from; the last that applies rules."""
+    from genai_prices.types import ModelPrice
+
+    if isinstance(info.prices, ModelPrice):
+        return info.prices, "base"
+    for dated in reversed(info.prices):
+        if dated.constraint is not None and dated.constraint.active(moment):
+            return dated.prices, _name(dated.constraint)
+    return info.prices[0].prices, "base"
+
+
+def _variant_keys(info: ModelInfo, moment: datetime, tier: str) -> dict[str, object] | None:
+    """What a service tier (or Anthropic's speed, its name for the same) changes; None where it has no price."""
+    for variant in info.price_variants or ():
+        if variant.when not in ({"service_tier": tier}, {"speed": tier}):
+            continue
+        if variant.constraint is None or variant.constraint.active(moment):
+            return _keys_of(variant.prices)
+    return None
+
+
+def _keys_of(prices: ModelPrice) -> dict[str, object]:
+    return {key: value for key, value in vars(prices).items() if value is not None}
+
+
+def _price(
+    price_id: str, name: tuple[str, str], keys: Mapping[str, object], info: ModelInfo, source: Provider
+) -> Price | None:
+    if not keys and source.id == "openrouter" and info.id.endswith(":free") and name[1].endswith(":free"):
+        free = {"input": Rate(0), "output": Rate(0)}
+        return Price(price_id, *name, free, source="genai-prices: a free variant by OpenRouter's own naming")
+    if keys.keys() - _CARRIED - _PASSED_OVER:
+        return None  # billed by something that no bucket counts
+    rates = {bucket: rate for bucket in _BUCKETS if (rate := _rate(bucket, keys)) is not None}
+    if "input" not in rates:
+        return None
+    extras = {name: _per_unit(keys[key], units) for key, (name, units) in _EXTRAS.items() if key in keys}
+    per_request_nanousd = _per_unit(keys[_PER_REQUEST], 1000) if _PER_REQUEST in keys else 0
+    return Price(price_id, *name, rates, extras, per_request_nanousd, "genai-prices")
+
+
+def _rate(bucket: str, keys: Mapping[str, object]) -> Rate | None:
+    """A bucket's rate; a rate of zero is a gap in the data, not a gift, so the bucket falls back or is refused."""
+    found = [_as_rate(keys[key]) for key in _BUCKETS[bucket] if key in keys]
+    if not found:
+        return None
+    starts = sorted({above for rate in found for above, _ in rate.tiers})
+    base = max(rate.nanousd_per_mtok for rate in found)
+    tiers = tuple((above, max(rate.at(above + 1) for rate in found)) for above in starts)
+    return Rate(base, tiers) if min(base, *(dear for _, dear in tiers), base) > 0 else None
+
+
+def _as_rate(value: object) -> Rate:
+    if isinstance(value, Decimal):
+        return Rate(_nanousd(value, 1))
+    tiers = tuple((tier.start, _nanousd(tier.price, 1)) for tier in value.tiers)  # type: ignore[attr-defined]
+    return Rate(_nanousd(value.base, 1), tiers)  # type: ignore[attr-defined]
+
+
+def _per_unit(value: object, units: int) -> int:
+    assert isinstance(value, Decimal)
+    return _nanousd(value, units)
+
+
+def _nanousd(usd: Decimal, units: int) -> int:
+    """Dollars per so many units as whole nano-dollars, up; floats in the data's history left noise to drop first."""
+    exact = usd.quantize(_FLOAT_NOISE, ROUND_HALF_EVEN) * NANOUSD_PER_USD / units
+    return int(exact.to_integral_value(ROUND_CEILING))
+
+
+def _name(constraint: StartDateConstraint | TimeOfDateConstraint) -> str:
+    start = getattr(constraint, "start_date", None) or constraint.start_time  # type: ignore[union-attr]
+    return str(start.isoformat())
+
+
+def _validity(info: ModelInfo, at_ms: int) -> tuple[int, int]:
+    """The widest span around an instant in which none of a model's prices starts or ends."""
+    edges = sorted(_edges_ms(info, at_ms))
+    from_ms = max((edge for edge in edges if edge <= at_ms), default=-_FOREVER_MS)
+    return from_ms, min((edge for edge in edges if edge > at_ms), default=_FOREVER_MS)
+
+
+def _edges_ms(info: ModelInfo, at_ms: int) -> Iterator[int]:
+    dated = info.prices if isinstance(info.prices, list) else []
+    for constraint in [one.constraint for one in (*dated, *(info.price_variants or ()))]:
+        start_date = getattr(constraint, "start_date", None)
+        if start_date is not None:
+            yield (datetime.combine(start_date, time(), UTC) - _EPOCH) // timedelta(milliseconds=1)
+        elif constraint is not None:
+            # Hours of the day: nothing finer than a day is remembered, only up to the next edge of any day near.
+            for moment in (constraint.start_time, constraint.end_time):  # type: ignore[union-attr]
+                offset = moment.utcoffset() or timedelta()
+                of_day_ms = (datetime.combine(_EPOCH, moment, UTC) - offset - _EPOCH) // timedelta(milliseconds=1)
+                midnight_ms = at_ms - at_ms % _DAY_MS
+                yield from (midnight_ms + day * _DAY_MS + of_day_ms % _DAY_MS for day in (-1, 0, 1))

@@ -1,0 +1,155 @@
+"""An OpenAI chat request, read only as far as its bound and its cap need; all else passes through untouched.
+
+A field that stands twice is refused: whoever reads the other one would see a request that was never bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from metering.base_prices import DEARER_TIERS
+from metering.errors import RequestShapeError
+from metering.limits import cap_field_of
+
+CHOICES_MAX = 128
+_ABSENT = msgspec.Raw(b"null")
+_FREE_CHOICES = frozenset({b"null", b'"auto"', b'"none"'})
+_AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
+_Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """Of ``stream_options``: whether the stream ends with its usage."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """What the bound and the cap of a chat request depend on. ``body_bytes`` is set by ``decode_chat`` alone."""
+
+    model: str
+    messages: list[msgspec.Raw]
+    max_tokens: _Cap | None = None
+    max_completion_tokens: _Cap | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=CHOICES_MAX)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    tools: msgspec.Raw = _ABSENT
+    functions: msgspec.Raw = _ABSENT
+    tool_choice: msgspec.Raw = _ABSENT
+    function_call: msgspec.Raw = _ABSENT
+    response_format: msgspec.Raw = _ABSENT
+    modalities: list[str] | None = None
+    audio: msgspec.Raw = _ABSENT
+    service_tier: str | None = None
+    reasoning_effort: str | None = None
+    # What has a price or a size that nobody knows before the call, see UNBOUNDED in metering.chat_bound.
+    prediction: msgspec.Raw = _ABSENT
+    web_search_options: msgspec.Raw = _ABSENT
+    search_parameters: msgspec.Raw = _ABSENT
+    plugins: msgspec.Raw = _ABSENT
+    models: msgspec.Raw = _ABSENT
+    chat_template: msgspec.Raw = _ABSENT
+    best_of: msgspec.Raw = _ABSENT
+    body_bytes: int = 0
+
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        return self.n or 1
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the caller asked for usage at the end of its stream."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def cap_field(self) -> str:
+        """The spelling to write an output cap in: the caller's, else the one the model takes."""
+        if self.max_completion_tokens is not None:
+            return "max_completion_tokens"
+        return "max_tokens" if self.max_tokens is not None else cap_field_of(self.model)
+
+    @property
+    def answer_type(self) -> str:
+        """The type of the answer's format: ``json_schema``, ``json_object``, ``text`` or "" where none is named."""
+        named = parse_unique(self.response_format, "response_format")
+        kind = named.get("type", "") if isinstance(named, dict) else ""
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def forces_tool(self) -> bool:
+        """Whether the answer must be a tool call."""
+        return any(bytes(raw) not in _FREE_CHOICES for raw in (self.tool_choice, self.function_call))
+
+    @property
+    def wants_audio(self) -> bool:
+        """Whether the answer is to be spoken."""
+        return "audio" in (self.modalities or ()) or bytes(self.audio) != bytes(_ABSENT)
+
+    @property
+    def quoted_tier(self) -> str:
+        """The service tier to quote at: a dearer one if asked for, else standard, which cheaper ones may fall to."""
+        return self.service_tier if self.service_tier in DEARER_TIERS else ""
+
+
+_requests = msgspec.json.Decoder(ChatRequest)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode_chat(body: bytes) -> ChatRequest:
+    """Read a chat request's body. Raises: RequestShapeError, naming the field where known."""
+    try:
+        request = _requests.decode(body)
+        fields = _fields.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _shape_error(error) from error
+    if not _has_distinct_fields(body, fields):
+        parse_unique(body, None)
+    if not request.model:
+        raise RequestShapeError("you must provide a model", "model")
+    if not request.messages:
+        raise RequestShapeError("messages must have at least one message", "messages")
+    if request.max_tokens is not None and request.max_completion_tokens is not None:
+        raise RequestShapeError(
+            "setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported", "max_tokens"
+        )
+    msgspec.structs.force_setattr(request, "body_bytes", len(body))  # whatever the body called so itself
+    return request
+
+
+def parse_unique(content: bytes | msgspec.Raw, param: str | None) -> Any:
+    """Parse JSON whose objects name no field twice. Raises: RequestShapeError."""
+    try:
+        return json.loads(bytes(content), object_pairs_hook=_unique)
+    except RequestShapeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RequestShapeError(f"{param or 'the body'} is no valid JSON: {error}", param) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestShapeError(f"the field {twice!r} is given twice", twice)
+    return fields
+
+
+def _has_distinct_fields(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
+    """Tell cheaply, from lengths, that no field stands twice: true only for the two usual ways of spacing."""
+    count = len(fields)
+    compact_bytes = 1 + sum(map(len, fields)) + 4 * count + sum(len(memoryview(raw)) for raw in fields.values())
+    return len(body) in (compact_bytes, compact_bytes + 2 * count - 1)
+
+
+def _shape_error(error: Exception) -> RequestShapeError:
+    at = _AT.search(str(error))
+    if at is None:
+        return RequestShapeError(f"the body is no chat request: {error}")
+    return RequestShapeError(str(error)[: at.start()], at["param"] or None)

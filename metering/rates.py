@@ -1,0 +1,68 @@
+"""The shape of a price: rates per million tokens by bucket, their tiers, and fees per unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metering.errors import UnpricedModel
+
+# A bucket without a rate of its own is billed as the one it is a kind of.
+FALLBACKS = {
+    "cache_read": "input",
+    "cache_write_5m": "input",
+    "cache_write_1h": "cache_write_5m",
+    "audio_input": "input",
+    "image_input": "input",
+    "reasoning": "output",
+    "audio_output": "output",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One bucket's price in nano-dollars per million tokens, with dearer tiers above a prompt size.
+
+    ``tiers`` are ``(prompt_tokens_above, nanousd_per_mtok)``, ascending: the whole call is billed at the
+    tier its prompt reaches ("cliff").
+    """
+
+    nanousd_per_mtok: int
+    tiers: tuple[tuple[int, int], ...] = ()
+
+    def at(self, prompt_tokens: int) -> int:
+        """The rate that a prompt of this size is billed at, in nano-dollars per million tokens."""
+        rate = self.nanousd_per_mtok
+        for above, tier_rate in self.tiers:
+            if prompt_tokens > above:
+                rate = tier_rate
+        return rate
+
+    def dearest(self, prompt_tokens_max: int) -> int:
+        """The dearest rate that any prompt up to this size can be billed at: tiers need not grow."""
+        reached = [rate for above, rate in self.tiers if prompt_tokens_max > above]
+        return max(self.nanousd_per_mtok, *reached) if reached else self.nanousd_per_mtok
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one model costs from one date on. ``rates`` by bucket name of ``metering.usage.TOKEN_BUCKETS``."""
+
+    price_id: str
+    provider: str
+    model: str
+    rates: Mapping[str, Rate]
+    # Nano-dollars per unit of a counted extra (web_search ...), and per request.
+    extras_nanousd: Mapping[str, int] = field(default_factory=dict)
+    per_request_nanousd: int = 0
+    source: str = ""
+
+    def rate_for(self, bucket: str) -> Rate:
+        """The rate of a bucket, its own or the one it falls back to. Raises: UnpricedModel where there is none."""
+        name: str | None = bucket
+        while name is not None:
+            rate = self.rates.get(name)
+            if rate is not None:
+                return rate
+            name = FALLBACKS.get(name)
+        raise UnpricedModel(self.provider, self.model)
