@@ -18,6 +18,11 @@ def shard_key(shard: int) -> str:
     return f"{{s{shard}}}:shard"
 
 
+def shard_in(key: str) -> int:
+    """Read the shard out of a key's hash tag."""
+    return int(key[2 : key.index("}")])
+
+
 def deadlines_key(shard: int) -> str:
     """Sorted set of open holds: member = the hold's whole key, score = deadline in ms."""
     return f"{{s{shard}}}:deadlines"

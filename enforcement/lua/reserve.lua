@@ -65,7 +65,9 @@ end
 -- Policies: judged under an older version than Redis's means judged wrongly.
 local stale = {}
 for place = 1, policies_count do
-  local version = redis.call('HGET', KEYS[policies_key + place], 'version') or '0'
+  -- A record of an older epoch counts as absent: the database may have changed since.
+  local policy = redis.call('HMGET', KEYS[policies_key + place], 'version', 'epoch')
+  local version = policy[2] == shard[3] and policy[1] or '0'
   if version ~= ARGV[policies_arg + place] then
     stale[#stale + 1] = place
   end
