@@ -219,6 +219,8 @@ def _edges_ms(info: ModelInfo, at_ms: int) -> Iterator[int]:
             # Hours of the day: nothing finer than a day is remembered, only up to the next edge of any day near.
             for moment in (constraint.start_time, constraint.end_time):  # type: ignore[union-attr]
                 offset = moment.utcoffset() or timedelta()
-                of_day_ms = (datetime.combine(_EPOCH, moment, UTC) - offset - _EPOCH) // timedelta(milliseconds=1)
+                of_day_ms = (datetime.combine(_EPOCH, moment, UTC) - offset - _EPOCH) // timedelta(
+                    milliseconds=1
+                )
                 midnight_ms = at_ms - at_ms % _DAY_MS
                 yield from (midnight_ms + day * _DAY_MS + of_day_ms % _DAY_MS for day in (-1, 0, 1))

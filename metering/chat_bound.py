@@ -118,7 +118,9 @@ def _refuse_server_tools(raw: msgspec.Raw, name: str) -> None:
     for place, tool in enumerate(tools):
         kind = tool.get("type", "function") if isinstance(tool, dict) else None
         if kind not in ("function", "custom"):
-            raise Uncountable(f"{name}[{place}]", "tools that run at the provider re-bill the prompt every round")
+            raise Uncountable(
+                f"{name}[{place}]", "tools that run at the provider re-bill the prompt every round"
+            )
 
 
 def _count_words(request: ChatRequest) -> int:

@@ -83,7 +83,9 @@ def refuse_unbounded_parts(message: dict[str, Any], place: int) -> None:
         if part["type"] not in ("text", "refusal"):
             _refuse_part(part, f"messages[{place}].content[{number}]")
     if message.get("audio") is not None:
-        raise Uncountable(f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request")
+        raise Uncountable(
+            f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request"
+        )
 
 
 def _count(raw: msgspec.Raw, place: int, rule: _Rule) -> MessageCount:
@@ -126,13 +128,15 @@ def _count_other(message: dict[str, Any], place: int, rule: _Rule) -> MessageCou
     for name, value in message.items():
         if name not in ("role", "content") and value is not None:
             tokens += _field_tokens(name, value, place, rule)
-    return MessageCount(tokens + pictures, surcharge, False, pictures)
+    return MessageCount(tokens + pictures, surcharge, plain=False, image_tokens=pictures)
 
 
 def _field_tokens(name: str, value: Any, place: int, rule: _Rule) -> int:
     """Tokens of a message's field beside role and content."""
     if name == "audio":
-        raise Uncountable(f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request")
+        raise Uncountable(
+            f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request"
+        )
     if name == "tool_call_id":
         return 2
     calls = value if name == "tool_calls" else [{"function": value}] if name == "function_call" else None

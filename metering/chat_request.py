@@ -144,7 +144,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _has_distinct_fields(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
     """Tell cheaply, from lengths, that no field stands twice: true only for the two usual ways of spacing."""
     count = len(fields)
-    compact_bytes = 1 + sum(map(len, fields)) + 4 * count + sum(len(memoryview(raw)) for raw in fields.values())
+    compact_bytes = (
+        1 + sum(map(len, fields)) + 4 * count + sum(len(memoryview(raw)) for raw in fields.values())
+    )
     return len(body) in (compact_bytes, compact_bytes + 2 * count - 1)
 
 

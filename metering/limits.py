@@ -17,7 +17,13 @@ from metering.model_families import base_name
 _DATE = re.compile(r"[-@](20\d{2}-\d{2}-\d{2}|20\d{6}|\d{4}|latest|preview)$")
 
 # Names by which accounts call the providers of the table.
-_PROVIDERS = {"azure": "openai", "gemini": "google", "vertex": "google", "xai": "x-ai", "moonshot": "moonshotai"}
+_PROVIDERS = {
+    "azure": "openai",
+    "gemini": "google",
+    "vertex": "google",
+    "xai": "x-ai",
+    "moonshot": "moonshotai",
+}
 
 # Models that think before they answer: their cap must leave room for it. Source: the providers' model pages, 2026-11.
 _REASONING = re.compile(

@@ -55,7 +55,9 @@ def patches(factor_percent: int, patches_max: int = 1536) -> ImageRule:
 _FAMILIES = (
     Family("sim", re.compile(r"sim-"), CountRule.WORDS),
     # The era that took 4 tokens per message, the completion model, and the deployment name on Azure (1 more).
-    Family("chat-old", re.compile(r"gpt-3\.5-turbo-0301|gpt-35-turbo|gpt-3\.5-turbo-instruct"), CountRule.RECIPE),
+    Family(
+        "chat-old", re.compile(r"gpt-3\.5-turbo-0301|gpt-35-turbo|gpt-3\.5-turbo-instruct"), CountRule.RECIPE
+    ),
     Family("audio", re.compile(r"gpt-4o(-mini)?-(audio|realtime)|gpt-audio"), CountRule.RECIPE),
     Family(
         "classic",

@@ -30,9 +30,7 @@ class PriceBook:
         self._entries: dict[tuple[str, str], tuple[list[int], list[Price]]] = {}
         # Stable: of two entries from the same instant the later in the sequence holds.
         for entry in sorted(entries, key=lambda one: one.from_ms):
-            starts_ms, prices = self._entries.setdefault(
-                (entry.price.provider, entry.price.model), ([], [])
-            )
+            starts_ms, prices = self._entries.setdefault((entry.price.provider, entry.price.model), ([], []))
             starts_ms.append(entry.from_ms)
             prices.append(entry.price)
 
@@ -101,7 +99,9 @@ def _check(name: str, rates: Mapping[str, int], tiers: Mapping[str, Sequence[tup
     if unknown:
         raise MoneyError(f"the price of {name} names unknown buckets: {', '.join(sorted(unknown))}")
     if "input" not in rates or not tiers.keys() <= rates.keys():
-        raise MoneyError(f"the price of {name} needs an input rate, and a base rate for each bucket with tiers")
+        raise MoneyError(
+            f"the price of {name} needs an input rate, and a base rate for each bucket with tiers"
+        )
     for bucket, steps in tiers.items():
         if any(low >= high for (low, _), (high, _) in pairwise(steps)):
             raise MoneyError(f"the tiers of {name} {bucket} are not in ascending order")

@@ -81,7 +81,9 @@ def quote_for(
     output_rate = _output_rate(bound, cap, price)
     output_mtok = cap.choices * output_rate
     least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + price.per_request_nanousd)
-    at_cap = NanoUsd(cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + price.per_request_nanousd)
+    at_cap = NanoUsd(
+        cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + price.per_request_nanousd
+    )
     per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
     cost = Amounts(least, at_cap, per_token, _at_minimum(cap, least, at_cap, per_token))
     return Quote(bound, cap, price.price_id, cost, _charge(cost, cap, markup_bp, markup_fixed_nanousd))

@@ -52,7 +52,9 @@ def count_exact(text: str, encoding: Encoding) -> int | None:
         return None
     try:
         return _counter(encoding)(text)
-    except ValueError:  # tiktoken's regex gives up on long runs of spaces; no tokenizer takes a lone surrogate
+    except (
+        ValueError
+    ):  # tiktoken's regex gives up on long runs of spaces; no tokenizer takes a lone surrogate
         return None
 
 

@@ -15,7 +15,9 @@ from metering.errors import TokenizerError
 
 
 class _Vocabulary(NamedTuple):
-    file_name: str  # under which tiktoken looks it up: the SHA-1 of the address it would otherwise fetch it from
+    file_name: (
+        str  # under which tiktoken looks it up: the SHA-1 of the address it would otherwise fetch it from
+    )
     sha256: str  # what tiktoken itself expects
 
 
@@ -62,7 +64,9 @@ def _packaged(encoding: str, vocabulary: _Vocabulary) -> bytes:
     except (ImportError, OSError, EOFError) as error:
         raise TokenizerError(f"the packaged vocabulary of {encoding} cannot be read: {error}") from error
     if not _is_right(content, vocabulary):
-        raise TokenizerError(f"the packaged vocabulary of {encoding} is not the one with SHA-256 {vocabulary.sha256}")
+        raise TokenizerError(
+            f"the packaged vocabulary of {encoding} is not the one with SHA-256 {vocabulary.sha256}"
+        )
     return content
 
 
