@@ -1,0 +1,174 @@
+"""Putting rows in force: from the outbox into Redis, at once where possible, else by the publisher's loop.
+
+Everything may be repeated and may arrive out of order: each document carries its version and Redis refuses an older one,
+which is as good as published, for a newer one is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cache
+
+from django.conf import settings as django_settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from enforcement.control import Control
+from enforcement.errors import EnforcementError, EnforcementUnavailable
+from enforcement.keys import Scope
+from metering.ids import shard_of
+from tenants import projection
+from tenants.models import Budget, Customer, Key, Outbox, PriceEntry, ProviderAccount, TenantSettings
+
+log = logging.getLogger(__name__)
+
+# While one publisher works on an entry no other takes it up.
+LEASE = timedelta(seconds=30)
+RETRY_SECONDS_MAX = 300
+# A change with more parts than this is left to the publisher's loop: nobody waits on a file of thousands.
+INLINE_ENTRIES_MAX = 200
+ERROR_CHARS_MAX = 300
+
+
+@cache
+def shared_control() -> Control:
+    """The process's own link to Redis; it is thread-safe and connects when first used."""
+    return Control(django_settings.REDIS_URL)
+
+
+def publish_now(entries: Sequence[int], *, control: Control | None = None) -> bool:
+    """Try to put a change in force at once. Call it after its commit.
+
+    Returns: whether it is in force; otherwise the publisher's loop goes on trying.
+    """
+    if len(entries) > INLINE_ENTRIES_MAX:
+        return False
+    return _publish(Outbox.objects.filter(pk__in=entries), control or shared_control()) == len(entries)
+
+
+def drain_outbox(*, count: int = 500, control: Control | None = None) -> int:
+    """Publish what is due, oldest first; returns how many entries are in force now."""
+    now = timezone.now()
+    with transaction.atomic():
+        due = (
+            Outbox.objects.select_for_update(skip_locked=True).filter(due_at__lte=now).order_by("pk")[:count]
+        )
+        taken = [entry.pk for entry in due]
+        Outbox.objects.filter(pk__in=taken).update(due_at=now + LEASE)
+    return _publish(Outbox.objects.filter(pk__in=taken), control or shared_control())
+
+
+def _publish(entries: Iterable[Outbox], control: Control) -> int:
+    """Publish entries in order; a shard that is closed keeps its later ones waiting as well."""
+    closed: dict[int, str] = {}
+    finished: list[int] = []
+    done: set[tuple[str, str, str]] = set()
+    for entry in entries:
+        shard = shard_of(entry.tenant_id)
+        what = (entry.kind, entry.object_id, entry.mode)
+        if shard in closed:
+            _postpone(entry, closed[shard])
+            continue
+        try:
+            if what not in done:
+                publish_entry(entry, control)
+        except EnforcementUnavailable as error:
+            closed[shard] = str(error)
+            _postpone(entry, str(error))
+        except (EnforcementError, LookupError, TypeError, ValueError) as error:
+            # One row that cannot be told must not keep the others from being told.
+            log.exception("outbox entry cannot be published", extra={"entry": entry.pk, "kind": entry.kind})
+            _postpone(entry, f"{type(error).__name__}: {error}")
+        else:
+            done.add(what)
+            finished.append(entry.pk)
+    Outbox.objects.filter(pk__in=finished).delete()
+    return len(finished)
+
+
+def _postpone(entry: Outbox, why: str) -> None:
+    wait = timedelta(seconds=min(2**entry.attempts, RETRY_SECONDS_MAX))
+    Outbox.objects.filter(pk=entry.pk).update(
+        attempts=F("attempts") + 1, last_error=why[:ERROR_CHARS_MAX], due_at=timezone.now() + wait
+    )
+
+
+def publish_entry(entry: Outbox, control: Control) -> None:
+    """Tell Redis about the row that an entry names, as the row is now.
+
+    Raises: EnforcementUnavailable.
+    """
+    match entry.kind:
+        case Outbox.Kind.KEY:
+            publish_key(entry.object_id, control)
+        case Outbox.Kind.CUSTOMER:
+            publish_customer(entry.object_id, control)
+        case Outbox.Kind.TENANT:
+            publish_tenant(entry.object_id, entry.mode, control)
+        case _:
+            publish_budget(entry.object_id, control, is_new=entry.kind == Outbox.Kind.BUDGET_NEW)
+
+
+def publish_key(key_id: str, control: Control) -> None:
+    """Publish a key under each of its digests."""
+    key = Key.objects.get(pk=key_id)
+    refs = Budget.objects.in_force().filter(key=key).order_by("pk")
+    for digest, policy in projection.key_policies(key, refs):
+        control.publish_key(policy, digest=digest, version=key.version)
+
+
+def publish_customer(customer_id: str, control: Control) -> None:
+    """Publish a customer's policy and its place in the index."""
+    customer = Customer.objects.select_related("tenant").get(pk=customer_id)
+    # A run's, tag's or model's budget of the customer is not drawn on by every call: policies name it elsewhere.
+    refs = Budget.objects.in_force().filter(customer=customer, scope=Budget.Scope.CUSTOMER).order_by("pk")
+    policy = projection.customer_policy(customer, refs)
+    control.publish_customer(
+        scope_of(customer), policy, external_id=customer.external_id, version=customer.version
+    )
+
+
+def publish_tenant(tenant_id: str, mode: str, control: Control) -> None:
+    """Publish a tenant's policy and its default budget in one mode."""
+    settings = TenantSettings.objects.select_related("tenant").get(tenant_id=tenant_id, mode=mode)
+    tenant = settings.tenant
+    accounts = ProviderAccount.objects.for_scope(tenant, mode).filter(state=ProviderAccount.State.ACTIVE)
+    policy = projection.tenant_policy(
+        settings,
+        accounts=accounts.order_by("pk"),
+        prices=PriceEntry.objects.for_scope(tenant, mode).in_force_or_coming(timezone.now()),
+        budgets=Budget.objects.for_scope(tenant, mode)
+        .in_force()
+        .filter(scope=Budget.Scope.TENANT)
+        .order_by("pk"),
+    )
+    control.publish_tenant(policy, version=settings.version)
+    ref = projection.default_budget_ref(settings)
+    control.publish_default_budget(
+        scope_of(settings),
+        limit_nanousd=settings.default_limit_nanousd if ref else None,
+        ref=ref,
+        version=settings.version,
+        arrivals_per_hour_max=settings.arrivals_per_hour_max,
+    )
+
+
+def publish_budget(budget_id: str, control: Control, *, is_new: bool) -> None:
+    """Publish a budget's limit; a new one is opened first, an archived one is taken away."""
+    budget = Budget.objects.get(pk=budget_id)
+    scope = scope_of(budget)
+    if budget.archived_at is not None:
+        control.remove_budget(scope, budget_id=budget.pk, version=budget.version)
+        return
+    terms = {"budget_id": budget.pk, "limit_nanousd": budget.limit_nanousd, "version": budget.version}
+    # The proxy may have opened it at a first call under the default limit; then only the limit is to be said.
+    if not (is_new and control.load_new_budget(scope, **terms)):  # type: ignore[arg-type]  # one dict for two calls
+        control.set_limit(scope, **terms)  # type: ignore[arg-type]  # as above
+
+
+def scope_of(row: Budget | Customer | Key | TenantSettings) -> Scope:
+    """The tenant and mode of a row, as Redis knows them."""
+    return Scope(row.tenant_id, "live" if row.mode == "live" else "test")
