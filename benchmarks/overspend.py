@@ -190,8 +190,8 @@ CASES = {"exact": case_exact, "clamp": case_clamp, "faults": case_faults}
 def run(cases: list[str], latencies_ms: list[int], plant: str = "") -> int:
     """Run cases on one stack; print a JSON line each; return how many claims did not hold."""
     broken = 0
-    environment = {"FAREBOX_PLANTED_FAULT": plant} if plant else {}
-    with running_stack(proxies=2, environment=environment) as stack:
+    proxy_app = "benchmarks.planted:app" if plant else "proxy.app:app"
+    with running_stack(proxies=2, proxy_app=proxy_app) as stack:
         for name in cases:
             for latency_ms in latencies_ms if name == "exact" else [0]:
                 report, found = CASES[name](stack, latency_ms)

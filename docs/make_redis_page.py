@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "redis.md"
 INTRODUCTION = """# Redis: keys and scripts
 
-Made from `enforcement/keys.py` and the headers of `enforcement/lua/` by `docs/make_redis_page.py`, and compared by a test.
+Made from `enforcement/keys.py` and the scripts' own headers by `docs/make_redis_page.py`; a test compares them.
 
 All keys of a shard share its hash tag `{s<n>}`, so one script can touch them on a cluster; a tenant's keys carry its id
 and the mode, so test and live cannot meet in one record. Every script is one operation: all checks, then all writes.

@@ -65,6 +65,7 @@ class Stack:
     priced: set[str] = field(default_factory=set)
 
     zones: Path = Path("/nowhere")
+    proxy_app: str = "proxy.app:app"
 
     def __post_init__(self) -> None:
         self.postgres = Postgres(self.home / "postgres")
@@ -127,7 +128,7 @@ class Stack:
         """The command line of a part."""
         python, port = sys.executable, str(self.ports.get(name, 0))
         if name.startswith("proxy"):
-            return [python, "-m", "uvicorn", "proxy.app:app", *UVICORN_OPTIONS, "--port", port]
+            return [python, "-m", "uvicorn", self.proxy_app, *UVICORN_OPTIONS, "--port", port]
         if name == "web":
             return [python, "-m", "uvicorn", "config.asgi:application", *UVICORN_OPTIONS, "--port", port]
         if name == "simulator":
