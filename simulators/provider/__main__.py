@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ def main() -> int:
         sys.stderr.write("simulators.provider: refusing to start with FAREBOX_ENV=production\n")
         return _EXIT_REFUSED
     options = _parse_arguments()
+    # Thousands of streams are as many sockets.
+    hard_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_max, hard_max))
     bill = open_bill(options.bill_file)
     # What lives as long as the process needs no collector to look at it.
     gc.collect()

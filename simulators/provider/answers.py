@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from simulators.provider.calls import Call
@@ -52,33 +52,32 @@ def compose(call: Call) -> Answer:
         if room == 0:
             return Answer([], "length", reasoning_tokens=reasoning)
         pieces = _pieces(json.dumps(fill(tool[1]), ensure_ascii=False))
-        return _fit(pieces, None if room is None else room - 1, "tool_calls", (tool[0], reasoning))
+        return _fit(Answer(pieces, "tool_calls", tool[0], reasoning), None if room is None else room - 1)
     if script.content == "json":
-        return _compose_json(call, room, reasoning)
+        return _compose_json(call, room, reasoning=reasoning)
     length = _length(call, room)
     cut_short = room is not None and (length > room or script.length == "cap")
     length = length if room is None else min(length, room)
     return Answer(_take_words(length), "length" if cut_short else "stop", reasoning_tokens=reasoning)
 
 
-def _compose_json(call: Call, room: int | None, reasoning: int) -> Answer:
+def _compose_json(call: Call, room: int | None, *, reasoning: int) -> Answer:
     wanted = call.response_format
     schema = wanted.get("json_schema") if isinstance(wanted, dict) else None
     if isinstance(schema, dict) and isinstance(schema.get("schema"), dict):
         pieces = _pieces(json.dumps(fill(schema["schema"]), ensure_ascii=False))
-        return _fit(pieces, room, "stop", (None, reasoning))
+        return _fit(Answer(pieces, "stop", reasoning_tokens=reasoning), room)
     length = _length(call, room)
     length = length if room is None else min(length, room)
     words = b"".join(_take_words(length - 1)).decode().rstrip() if length > 1 else None
     pieces = _pieces(json.dumps({} if words is None else {"answer": words}))
-    return _fit(pieces, room, "stop", (None, reasoning))
+    return _fit(Answer(pieces, "stop", reasoning_tokens=reasoning), room)
 
 
-def _fit(pieces: list[bytes], room: int | None, finish_reason: str, extras: tuple[str | None, int]) -> Answer:
-    tool, reasoning = extras
-    if room is not None and len(pieces) > room:
-        return Answer(pieces[:room], "length", tool, reasoning)
-    return Answer(pieces, finish_reason, tool, reasoning)
+def _fit(answer: Answer, room: int | None) -> Answer:
+    if room is None or len(answer.pieces) <= room:
+        return answer
+    return replace(answer, pieces=answer.pieces[:room], finish_reason="length")
 
 
 def _length(call: Call, room: int | None) -> int:

@@ -44,7 +44,7 @@ class Provider:
         target, _, query = exchange.target.partition(b"?")
         path = target.decode("latin-1")
         if path.startswith("/_sim/"):
-            self._control(exchange, path, query.decode("latin-1"))
+            self._control(exchange, path, query=query.decode("latin-1"))
             return None
         record = self._enter(exchange, path)
         refusal = None
@@ -54,13 +54,16 @@ class Provider:
         elif exchange.too_large:
             refusal = refuse(413, "The request body is over 32 MiB.", code="request_too_large")
         elif path == "/v1/chat/completions" and exchange.method == "POST":
-            return serve_chat(exchange, record, self._bill)
+            try:
+                return serve_chat(exchange, record, bill=self._bill)
+            except RecursionError:
+                refusal = refuse(400, "The request is nested too deeply.")
         elif path.startswith(_MODELS_PATH) and exchange.method == "GET":
-            self._models(exchange, record, path.removeprefix(_MODELS_PATH))
+            self._models(exchange, record, name=path.removeprefix(_MODELS_PATH))
             return None
         else:
             refusal = refuse(404, f"Unknown request URL: {exchange.method} {path}.", code="unknown_url")
-        send_refusal(exchange, record, self._bill, refusal)
+        send_refusal(exchange, record, bill=self._bill, refusal=refusal)
         return None
 
     def _enter(self, exchange: Exchange, path: str) -> Record:
@@ -80,7 +83,7 @@ class Provider:
         self._bill.begin(record)
         return record
 
-    def _models(self, exchange: Exchange, record: Record, name: str) -> None:
+    def _models(self, exchange: Exchange, record: Record, *, name: str) -> None:
         if not name:
             found: object = {"object": "list", "data": [_model(model) for model in MODELS]}
         elif name.startswith("/") and read_model(name[1:]) is not None:
@@ -88,13 +91,13 @@ class Provider:
         else:
             message = f"The model `{name[1:]}` does not exist or you do not have access to it."
             refusal = refuse(404, message, code="model_not_found", param="model")
-            send_refusal(exchange, record, self._bill, refusal)
+            send_refusal(exchange, record, bill=self._bill, refusal=refusal)
             return
         record.status = 200
         self._bill.close(record, "complete")
-        exchange.reply(200, JSON_TYPE + id_header(record), json.dumps(found).encode())
+        exchange.reply(200, JSON_TYPE + id_header(record), body=json.dumps(found).encode())
 
-    def _control(self, exchange: Exchange, path: str, query: str) -> None:
+    def _control(self, exchange: Exchange, path: str, *, query: str) -> None:
         options = parse_qs(query)
         kind = JSON_TYPE
         match exchange.method, path:
@@ -112,9 +115,9 @@ class Provider:
                 body = json.dumps(self._bill.totals()).encode()
             case _:
                 refusal = refuse(404, f"Unknown request URL: {exchange.method} {path}.", code="unknown_url")
-                exchange.reply(404, refusal.headers, refusal.body)
+                exchange.reply(404, refusal.headers, body=refusal.body)
                 return
-        exchange.reply(200, kind, body)
+        exchange.reply(200, kind, body=body)
 
 
 @lru_cache(maxsize=1024)

@@ -23,31 +23,32 @@ _BATCH_BYTES: Final = 64 * 1024
 _MIDSTREAM = error_body("The server had an error while processing your request.", kind="server_error")
 
 
-def serve_chat(exchange: Exchange, record: Record, bill: Bill) -> Coroutine[None, None, None] | None:
+def serve_chat(exchange: Exchange, record: Record, *, bill: Bill) -> Coroutine[None, None, None] | None:
     """Answer a chat request at once where nothing has to be waited for, else return the work to be done."""
     call = read_call(exchange.body, exchange.headers.get(b"x-sim-script"))
     if isinstance(call, Refusal):
-        send_refusal(exchange, record, bill, call)
+        send_refusal(exchange, record, bill=bill, refusal=call)
         return None
     record.model = sys.intern(call.model)
     record.stream = call.stream
     script = call.script
     if script.error_status is not None and not script.latency_ms:
-        send_refusal(exchange, record, bill, scripted_error(script.error_status), end="error")
+        refusal = scripted_error(script.error_status)
+        send_refusal(exchange, record, bill=bill, refusal=refusal, end="error")
         return None
     if call.stream or script.latency_ms or script.drip_ms or script.fault == "hang":
-        return ChatAnswer(exchange, record, bill, call).run()
-    ChatAnswer(exchange, record, bill, call).send_json()
+        return ChatAnswer(exchange, record, bill=bill, call=call).run()
+    ChatAnswer(exchange, record, bill=bill, call=call).send_json()
     return None
 
 
 def send_refusal(
-    exchange: Exchange, record: Record, bill: Bill, refusal: Refusal, *, end: str = "refused"
+    exchange: Exchange, record: Record, *, bill: Bill, refusal: Refusal, end: str = "refused"
 ) -> None:
     """Answer with an error; nothing was generated, so nothing is billed."""
     record.status = refusal.status
     bill.close(record, end)
-    exchange.reply(refusal.status, refusal.headers + id_header(record), refusal.body)
+    exchange.reply(refusal.status, refusal.headers + id_header(record), body=refusal.body)
 
 
 def id_header(record: Record) -> bytes:
@@ -58,7 +59,7 @@ def id_header(record: Record) -> bytes:
 class ChatAnswer:
     """One answer on its way; the record always says what has been generated so far."""
 
-    def __init__(self, exchange: Exchange, record: Record, bill: Bill, call: Call) -> None:
+    def __init__(self, exchange: Exchange, record: Record, *, bill: Bill, call: Call) -> None:
         self._exchange = exchange
         self._record = record
         self._bill = bill
@@ -85,7 +86,7 @@ class ChatAnswer:
             await asyncio.sleep(script.latency_ms / 1000)
             if script.error_status is not None:
                 refusal = scripted_error(script.error_status)
-                send_refusal(self._exchange, self._record, self._bill, refusal, end="error")
+                send_refusal(self._exchange, self._record, bill=self._bill, refusal=refusal, end="error")
             elif self._call.stream and script.fault != "reset":
                 await self._run_stream()
             else:
@@ -106,11 +107,11 @@ class ChatAnswer:
         headers = JSON_TYPE + id_header(record)
         if script.fault == "midstream":
             self._bill.close(record, "midstream_error")
-            exchange.reply(200, headers, _MIDSTREAM)
+            exchange.reply(200, headers, body=_MIDSTREAM)
             return
         self._generate(self._answer.tokens * self._call.choices - self._generated)
         cut = script.cut_after is not None
-        usage = usage_after(self._call, self._answer, self._generated)
+        usage = usage_after(self._call, self._answer, generated_tokens=self._generated)
         record.reported_usage = None if cut else usage
         body = self._completion(b"" if usage is None else b',"usage":' + usage.encode())
         if self._gzip is not None:
@@ -118,9 +119,9 @@ class ChatAnswer:
             headers += b"content-encoding: gzip\r\n"
         self._close("cut" if cut else "complete")
         if cut:
-            exchange.reply_half(200, headers, body)
+            exchange.reply_half(200, headers, body=body)
         else:
-            exchange.reply(200, headers, body)
+            exchange.reply(200, headers, body=body)
 
     def _completion(self, usage: bytes) -> bytes:
         call, answer = self._call, self._answer

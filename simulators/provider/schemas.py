@@ -17,11 +17,11 @@ _SCALARS: Final[dict[str, object]] = {
 
 def fill(schema: object) -> object:
     """Make a value for a schema: every property of every object, one item for every array."""
-    value = _fill(schema, schema, 0)
+    value = _fill(schema, schema, depth=0)
     return {"answer": _TEXT} if value is None or value == {} else value
 
 
-def _fill(schema: object, root: object, depth: int) -> object:
+def _fill(schema: object, root: object, *, depth: int) -> object:
     # A schema that refers to itself has no end; the value stops somewhere.
     if not isinstance(schema, dict) or depth > _DEPTH_MAX:
         return None
@@ -30,19 +30,19 @@ def _fill(schema: object, root: object, depth: int) -> object:
         return fixed
     other = _other_schema(schema, root)
     if other is not None:
-        return _fill(other, root, depth + 1)
-    return _fill_type(schema, root, depth)
+        return _fill(other, root, depth=depth + 1)
+    return _fill_type(schema, root, depth=depth)
 
 
-def _fill_type(schema: dict[str, object], root: object, depth: int) -> object:
+def _fill_type(schema: dict[str, object], root: object, *, depth: int) -> object:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0] if kind else None
     properties = schema.get("properties")
     if isinstance(properties, dict):
-        return {name: _fill(part, root, depth + 1) for name, part in properties.items()}
+        return {name: _fill(part, root, depth=depth + 1) for name, part in properties.items()}
     if kind == "array":
-        item = _fill(schema.get("items"), root, depth + 1)
+        item = _fill(schema.get("items"), root, depth=depth + 1)
         return [] if item is None else [item]
     return _SCALARS.get(kind) if isinstance(kind, str) and kind in _SCALARS else {}
 

@@ -94,13 +94,18 @@ def read_model(name: str) -> Script | None:
 
 
 def override(script: Script, header: bytes) -> Script | None:
-    """Apply an x-sim-script header, a JSON object of script fields; None when it is not one."""
+    """Apply an x-sim-script header, a JSON object of script fields; None when it is not one.
+
+    `chunk_ms` is another name for `drip_ms`, and `words` alone implies the length that it gives.
+    """
     try:
         settings = json.loads(header)
     except ValueError:
         return None
     if not isinstance(settings, dict):
         return None
+    if "chunk_ms" in settings:
+        settings["drip_ms"] = settings.pop("chunk_ms")
     if "words" in settings:
         settings.setdefault("length", "words")
     return _apply(script, settings)

@@ -61,20 +61,20 @@ class EventWriter:
         delta = b'{"role":"assistant","content":%b,"refusal":null}' % content
         for index in range(self._call.choices):
             # Reasoning is over before the first word, and nobody sees it.
-            yield self._chunk(OPENING, (index, delta, b"null"), self._answer.reasoning_tokens)
+            yield self._chunk(OPENING, (index, delta, b"null"), tokens=self._answer.reasoning_tokens)
 
     def _content(self) -> Iterator[Event]:
         call, answer = self._call, self._answer
         opening, ending = _TEXT_DELTA if answer.tool is None else _TOOL_DELTA
         if answer.tool is not None:
             for index in range(call.choices):
-                yield self._chunk(CONTENT, (index, self._tool_head(index), b"null"), 1)
+                yield self._chunk(CONTENT, (index, self._tool_head(index), b"null"), tokens=1)
         if call.script.usage != "every":
             yield from self._alike(opening, ending)
             return
         for piece in answer.pieces:
             for index in range(call.choices):
-                yield self._chunk(CONTENT, (index, opening + piece + ending, b"null"), 1)
+                yield self._chunk(CONTENT, (index, opening + piece + ending, b"null"), tokens=1)
 
     def _alike(self, opening: bytes, ending: bytes) -> Iterator[Event]:
         # Nothing but the word differs from chunk to chunk, so the rest is written once.
@@ -98,7 +98,7 @@ class EventWriter:
         finish = b'"%b"' % self._answer.finish_reason.encode()
         for index in range(call.choices):
             told = call.script.usage == "choice" and index == call.choices - 1
-            yield self._chunk(CLOSING, (index, b"{}", finish), 0, usage if told else None)
+            yield self._chunk(CLOSING, (index, b"{}", finish), usage=usage if told else None)
         if usage is not None and call.include_usage and call.script.usage not in ("every", "choice"):
             yield Event(self._bare(usage.encode()), CLOSING, 0, usage)
             if call.script.usage == "not-last":
@@ -106,7 +106,7 @@ class EventWriter:
         yield Event(b"data: [DONE]%b%b" % (self._eol, self._eol), CLOSING)
 
     def _chunk(
-        self, stage: int, choice: tuple[int, bytes, bytes], tokens: int = 0, usage: Usage | None = None
+        self, stage: int, choice: tuple[int, bytes, bytes], *, tokens: int = 0, usage: Usage | None = None
     ) -> Event:
         self._generated += tokens
         if self._call.script.usage == "every":
@@ -122,7 +122,7 @@ class EventWriter:
         return Event(data, stage, tokens, usage)
 
     def _usage(self) -> Usage | None:
-        return usage_after(self._call, self._answer, self._generated)
+        return usage_after(self._call, self._answer, generated_tokens=self._generated)
 
     def _comment(self) -> Event:
         return Event(b": PROCESSING%b%b" % (self._eol, self._eol), OPENING)

@@ -41,7 +41,7 @@ def swell(script: Script, generated_tokens: int) -> int:
     return -(-generated_tokens * (100 + (script.over_percent or 0)) // 100)
 
 
-def usage_after(call: Call, answer: Answer, generated_tokens: int) -> Usage | None:
+def usage_after(call: Call, answer: Answer, *, generated_tokens: int) -> Usage | None:
     """Say what the provider reports once so much has been generated; None when it reports nothing."""
     if call.script.usage == "none":
         return None

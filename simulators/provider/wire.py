@@ -39,14 +39,16 @@ class Exchange:
     too_large: bool = False
     keep_alive: bool = True
 
-    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+    def reply(self, status: int, headers: bytes, *, body: bytes) -> None:
         """Send a whole answer; `headers` is a block of lines that each end in CRLF."""
-        self.connection.transport.write(self._head(status, headers, len(body)) + body)
+        self.connection.transport.write(self._head(status, headers, body_bytes=len(body)) + body)
         self.connection.finish(self)
 
-    def reply_half(self, status: int, headers: bytes, body: bytes) -> None:
+    def reply_half(self, status: int, headers: bytes, *, body: bytes) -> None:
         """Promise the whole answer, send half of its body and close."""
-        self.connection.transport.write(self._head(status, headers, len(body)) + body[: len(body) // 2])
+        self.connection.transport.write(
+            self._head(status, headers, body_bytes=len(body)) + body[: len(body) // 2]
+        )
         self.cut()
 
     def begin(self, headers: bytes) -> None:
@@ -80,7 +82,7 @@ class Exchange:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.transport.abort()
 
-    def _head(self, status: int, headers: bytes, body_bytes: int) -> bytes:
+    def _head(self, status: int, headers: bytes, *, body_bytes: int) -> bytes:
         closing = b"" if self.keep_alive else b"connection: close\r\n"
         return b"%b%b%bcontent-length: %d\r\n\r\n" % (_STATUS_LINES[status], headers, closing, body_bytes)
 

@@ -1,0 +1,3 @@
+"""The simulators, judged from outside through their sockets."""
+
+from __future__ import annotations
