@@ -29,6 +29,7 @@ class LedgerRow(models.Model):
     corrects = models.TextField()
     tenant_id = models.TextField()
     mode = models.TextField()
+    shard = models.SmallIntegerField()
     customer_id = models.TextField()
     key_id = models.TextField()
     account_id = models.TextField()

@@ -19,6 +19,7 @@ CREATE TABLE public.ledger_row (
     corrects text COLLATE "C" NOT NULL DEFAULT '',
     tenant_id text COLLATE "C" NOT NULL,
     mode text COLLATE "C" NOT NULL CHECK (mode IN ('test', 'live')),
+    shard smallint NOT NULL,
     customer_id text COLLATE "C" NOT NULL DEFAULT '',
     key_id text COLLATE "C" NOT NULL DEFAULT '',
     account_id text COLLATE "C" NOT NULL DEFAULT '',

@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                 ('corrects', models.TextField()),
                 ('tenant_id', models.TextField()),
                 ('mode', models.TextField()),
+                ('shard', models.SmallIntegerField()),
                 ('customer_id', models.TextField()),
                 ('key_id', models.TextField()),
                 ('account_id', models.TextField()),
