@@ -14,6 +14,11 @@ The public token rule, which callers count by themselves:
 * completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
   Reasoning counts as completion. `n` choices are counted each.
 
+A model's name is its script: `sim-<behaviour>[-<number>]…`, behaviours joined at will, as in
+`sim-exact-slow-200` (`script.py` has them all). A header `x-sim-script: {"latency_ms": 20, "cut_after": 5}`
+overrides the name. `GET /_sim/bill` (`?records=1` for every record), `/_sim/log` and `/_sim/prices` show the
+books, `POST /_sim/reset` empties them.
+
 Keeps: every request that reached it has exactly one record, also when it was refused, cut or hung up; what
 was generated is billed whether or not it was reported or read; money is integer nano-dollars, rounded up once.
 """
