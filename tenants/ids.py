@@ -40,3 +40,8 @@ def new_account_id() -> str:
 def new_price_id() -> str:
     """Make the id of a new price."""
     return new_id("pri")
+
+
+def new_invitation_id() -> str:
+    """Make the id of a new invitation."""
+    return new_id("inv")

@@ -6,6 +6,7 @@ from tenants.models.audit_entry import AuditEntry
 from tenants.models.budget import Budget
 from tenants.models.customer import Customer
 from tenants.models.idempotent_answer import IdempotentAnswer
+from tenants.models.invitation import Invitation
 from tenants.models.key import Key, RetiredSecret
 from tenants.models.member import Member
 from tenants.models.outbox import Outbox
@@ -21,6 +22,7 @@ __all__ = [
     "Budget",
     "Customer",
     "IdempotentAnswer",
+    "Invitation",
     "Key",
     "Member",
     "Mode",
