@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +11,16 @@ import redis
 from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
-from enforcement.calls import Reply, Script, parse_reply
+from enforcement.calls import Call, Life, Reply, Script, parse_reply
 from enforcement.control_calls import ControlCall
 from enforcement.errors import EnforcementUnavailable
+from enforcement.keys import shard_key
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 5.0
 CALLS_PER_PIPELINE_MAX = 500
+
+_RUN_ID = re.compile(rb"run_id:(\w+)")
 
 
 @contextmanager
@@ -63,6 +67,26 @@ class ControlClient:
                 raw = self.redis.execute_command("EVAL", call.script.text, *call.parts())
         return parse_reply(raw)
 
+    def run_in_life(self, call: Call, *, epoch: int) -> Reply:
+        """Run a hot-path script under an epoch and the life of the very process that answers.
+
+        Both commands go over one connection that is not made again in between: a server that was restarted meanwhile
+        cannot be taken for the one that was asked. Raises: ShardClosed, EnforcementUnavailable.
+        """
+        with unavailable_on_failure():
+            node = self._node_of(call.shard)
+            connection = node.connection_pool.get_connection()
+            try:
+                raw = _converse(connection, call, epoch)
+            finally:
+                node.connection_pool.release(connection)
+        return parse_reply(raw)
+
+    def _node_of(self, shard: int) -> Any:
+        if not self.is_cluster:
+            return self.redis
+        return self.redis.get_redis_connection(self.redis.get_node_from_key(shard_key(shard)))
+
     def run_many(self, calls: Sequence[ControlCall]) -> list[Any]:
         """Run many scripts in few round trips, each reply raw: one closed shard must not hide the others' replies.
 
@@ -96,3 +120,20 @@ class ControlClient:
     def _teach(self, scripts: dict[str, Script]) -> None:
         for script in scripts.values():
             self.redis.script_load(script.text)
+
+
+def _converse(connection: Any, call: Call, epoch: int) -> Any:
+    """Ask a connection's server which process it is, then run the script there."""
+    try:
+        connection.send_command("INFO", "server")
+        found = _RUN_ID.search(connection.read_response())
+        parts = call.parts(Life(found[1].decode() if found else "", epoch))
+        try:
+            connection.send_command("EVALSHA", call.script.sha, *parts)
+            return connection.read_response()
+        except NoScriptError:
+            connection.send_command("EVAL", call.script.text, *parts)
+            return connection.read_response()
+    except (RedisError, OSError):
+        connection.disconnect()
+        raise
