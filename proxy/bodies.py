@@ -1,0 +1,33 @@
+"""A request's JSON object, changed in its outermost fields alone; the values inside keep their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+def edited(body: bytes, changes: Mapping[str, object]) -> bytes:
+    """Return a body with some outermost fields set; the very same bytes when nothing changes.
+
+    Raises: msgspec.DecodeError when it is no object.
+    """
+    if not changes:
+        return body
+    fields = _fields.decode(body)
+    for name, value in changes.items():
+        fields[name] = msgspec.Raw(_encode(value))
+    return _encode(fields)
+
+
+def with_member(body: bytes, name: str, member: Mapping[str, object]) -> dict[str, object]:
+    """Return an outermost object field with some members set, its others as they were."""
+    raw = _fields.decode(body).get(name)
+    known: dict[str, object] = {}
+    if raw is not None and bytes(raw) != b"null":
+        known.update(_fields.decode(raw))
+    known.update(member)
+    return known

@@ -1,0 +1,172 @@
+"""What an upstream's end means for a hold: settle, release or leave unresolved. Settling is never refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from enforcement.decisions import Ended, EndOutcome, Granted, Settlement
+from enforcement.errors import EnforcementUnavailable
+from metering.cost import cost_of
+from metering.errors import MeteringError
+from metering.events import encode_body
+from metering.money import NanoUsd, charge_for
+from metering.usage import Basis, Usage
+from proxy.admission import Admitted
+from proxy.clock import Clock
+from proxy.metrics import Metrics
+from proxy.providers.base import Call, Report
+
+log = logging.getLogger("farebox.proxy")
+
+
+class Ender(Protocol):
+    """The part of ``Holds`` that ends holds."""
+
+    async def settle(self, granted: Granted, settlement: Settlement) -> EndOutcome:
+        """Replace the hold by what the call cost."""
+
+    async def release(self, granted: Granted, *, body: bytes = b"") -> EndOutcome:
+        """End a hold that cost nothing."""
+
+    async def leave_unresolved(self, granted: Granted, *, body: bytes) -> EndOutcome:
+        """End a dispatched hold at its quote, unresolved."""
+
+
+@dataclass(slots=True)
+class End:
+    """How a dispatched call ended upstream."""
+
+    word: str  # complete, client_gone, cut, timeout, reset, refused, not_sent
+    status: int = 0
+    upstream_request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a call came to."""
+
+    cost_nanousd: int
+    basis: Basis
+    remaining_nanousd: int
+
+
+class Ending:
+    """Ends holds and books what they came to."""
+
+    def __init__(self, ender: Ender, metrics: Metrics, clock: Clock) -> None:
+        self._ender = ender
+        self._metrics = metrics
+        self._clock = clock
+
+    async def release(self, admitted: Admitted, end: End) -> Receipt:
+        """End a hold for which nothing can have been billed, with a zero row."""
+        body = self._body(admitted, end, Report())
+        remaining = await self._send(admitted, self._ender.release(admitted.granted, body=body))
+        return self._receipt(0, Basis.NONE, remaining)
+
+    async def leave_unresolved(self, admitted: Admitted, end: End) -> Receipt:
+        """End a hold whose bill is unknown at its quote, never as a silent refund."""
+        body = self._body(admitted, end, Report())
+        remaining = await self._send(admitted, self._ender.leave_unresolved(admitted.granted, body=body))
+        return self._receipt(admitted.granted.cost_nanousd, Basis.UNRESOLVED, remaining)
+
+    async def settle(self, admitted: Admitted, end: End, report: Report, call: Call) -> Receipt:
+        """Book what an answer cost: by its report, else by what was relayed."""
+        plan, granted = admitted.plan, admitted.granted
+        cost_nanousd, basis = self._price(admitted, report, call)
+        if basis is Basis.REPORTED:
+            charge_nanousd = charge_for(NanoUsd(cost_nanousd), plan.markup_bp, plan.markup_fixed_nanousd)
+            if cost_nanousd > granted.cost_nanousd:
+                self._alarm("overrun", admitted)
+            if granted.cost_nanousd:
+                self._metrics.cost_to_quote.observe(cost_nanousd / granted.cost_nanousd)
+        else:
+            charge_nanousd = charge_for(NanoUsd(cost_nanousd), plan.markup_bp, plan.markup_fixed_nanousd)
+            charge_nanousd = NanoUsd(min(charge_nanousd, granted.charge_nanousd))
+        settlement = Settlement(
+            cost_nanousd=cost_nanousd,
+            charge_nanousd=charge_nanousd,
+            basis="reported" if basis is Basis.REPORTED else "estimated",
+            body=self._body(admitted, end, report),
+        )
+        remaining = await self._send(admitted, self._ender.settle(granted, settlement))
+        return self._receipt(cost_nanousd, basis, remaining)
+
+    def _price(self, admitted: Admitted, report: Report, call: Call) -> tuple[int, Basis]:
+        """Work out the cost; what cannot be true, or has no price, is booked at the hold, never at zero."""
+        plan, held_nanousd = admitted.plan, admitted.granted.cost_nanousd
+        if report.impossible:
+            self._alarm("impossible_usage", admitted)
+            return held_nanousd, Basis.ESTIMATED
+        usage, basis = report.usage, Basis.REPORTED
+        if usage is not None and _is_zero(usage) and report.text:
+            self._alarm("zero_usage", admitted)
+            usage = None
+        if usage is None and call.hides_output(plan.model):
+            return held_nanousd, Basis.ESTIMATED
+        if usage is None:
+            usage, basis = self._relayed(admitted, report, call), Basis.ESTIMATED
+            report.usage = usage
+        try:
+            cost_nanousd = cost_of(usage, plan.price)
+        except MeteringError:
+            self._alarm("unpriced_usage", admitted)
+            return held_nanousd, Basis.ESTIMATED
+        return (cost_nanousd if basis is Basis.REPORTED else min(cost_nanousd, held_nanousd)), basis
+
+    @staticmethod
+    def _relayed(admitted: Admitted, report: Report, call: Call) -> Usage:
+        """What was used as far as we saw it: the prompt at its bound, the answer as counted."""
+        bound = admitted.plan.quote.bound
+        return Usage(
+            input_tokens=max(0, bound.tokens - bound.audio_tokens - bound.image_tokens),
+            audio_input_tokens=bound.audio_tokens,
+            image_input_tokens=bound.image_tokens,
+            output_tokens=call.count(admitted.plan.model, report.text),
+        )
+
+    def _body(self, admitted: Admitted, end: End, report: Report) -> bytes:
+        usage = report.usage
+        granted = admitted.granted
+        event = msgspec.structs.replace(
+            admitted.event,
+            output_cap=granted.output_cap,
+            output_cap_source="clamped" if granted.clamped else admitted.event.output_cap_source,
+            response_model=report.response_model,
+            ended_ms=self._clock.now_ms(),
+            upstream_status=end.status,
+            upstream_request_id=end.upstream_request_id,
+            end=end.word,
+            usage={name: count for name, count in usage.tokens() if count} if usage else {},
+            extras=dict(usage.extras) if usage else {},
+        )
+        return encode_body(event)
+
+    async def _send(self, admitted: Admitted, ending: Awaitable[EndOutcome]) -> int:
+        """Await an end. What cannot be told to Redis now ``Holds`` keeps and tells later; it is counted here."""
+        try:
+            outcome = await ending
+        except EnforcementUnavailable as error:
+            self._alarm("unrecorded_end", admitted)
+            log.warning("an end could not be told to Redis yet", extra={"why": str(error)})
+            return admitted.granted.remaining_nanousd
+        return outcome.remaining_nanousd if isinstance(outcome, Ended) else admitted.granted.remaining_nanousd
+
+    def _receipt(self, cost_nanousd: int, basis: Basis, remaining_nanousd: int) -> Receipt:
+        self._metrics.ends[basis.value] += 1
+        return Receipt(cost_nanousd, basis, remaining_nanousd)
+
+    def _alarm(self, name: str, admitted: Admitted) -> None:
+        self._metrics.alarms[name] += 1
+        log.warning(
+            "%s", name, extra={"request_id": admitted.event.request_id, "hold_id": admitted.granted.hold_id}
+        )
+
+
+def _is_zero(usage: Usage) -> bool:
+    return not usage.all_input_tokens and not usage.all_output_tokens

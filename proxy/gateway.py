@@ -1,0 +1,58 @@
+"""The parts of one proxy process, put together once and stopped in order."""
+
+from __future__ import annotations
+
+from enforcement.holds import Holds
+from enforcement.secrets import CredentialBox
+from metering.tokens import load_encodings
+from proxy.addresses import Origins
+from proxy.admission import Admission
+from proxy.callers import Callers
+from proxy.clock import Clock
+from proxy.ending import Ending
+from proxy.flights import Flights
+from proxy.metrics import Metrics
+from proxy.pipeline import Pipeline
+from proxy.settings import Settings
+from proxy.upstream import Door
+
+
+class Gateway:
+    """Everything a request needs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.flights = Flights()
+        self.holds = Holds(settings.redis_url)
+        clock = Clock()
+        self.callers = Callers(
+            self.holds,
+            box=CredentialBox(settings.secret_keys),
+            clock=clock,
+            policies_max=settings.policies_max,
+        )
+        self.door = Door(Origins(settings), self.holds)
+        self.pipeline = Pipeline(
+            settings,
+            callers=self.callers,
+            admission=Admission(self.callers, self.holds, clock),
+            door=self.door,
+            ending=Ending(self.holds, self.metrics, clock),
+            clock=clock,
+        )
+        self.metrics.gauges = {
+            "farebox_open_holds": lambda: self.holds.open_holds,
+            "farebox_unrecorded_ends": lambda: self.holds.unrecorded,
+            "farebox_requests_under_way": lambda: len(self.flights),
+        }
+
+    async def start(self) -> None:
+        """Load what no request should wait for, then connect. Raises: UnsafeRedis, TokenizerError."""
+        load_encodings()
+        await self.holds.start()
+
+    async def close(self) -> None:
+        """Let requests end, settle what is cut, then tell Redis the rest."""
+        await self.flights.close(grace_ms=self.settings.shutdown_grace_ms)
+        await self.holds.close()

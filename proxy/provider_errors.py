@@ -1,0 +1,119 @@
+"""What a caller is told when a provider refuses or fails: never so that it looks like the caller's own mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from enforcement.policies import ProviderAccount
+from proxy.errors import ForbiddenAddress, NotSent, Refusal, UpstreamError
+from proxy.upstream import Answer
+
+_RETRY_AFTER_MS = 1_000
+_PAGE = "the portal's page Provider accounts or PATCH /api/v1/provider-accounts"
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+def not_reached(failure: UpstreamError, account: ProviderAccount) -> Refusal:
+    """Say why a provider gave no answer."""
+    where = f"provider account {account.name!r} ({account.base_url})"
+    if isinstance(failure, ForbiddenAddress):
+        return Refusal(
+            "provider_error", f"{where} may not be reached: {failure}. Mend its base URL on {_PAGE}"
+        )
+    if failure.timed_out:
+        return Refusal("provider_timeout", f"{where} did not answer in time: {failure}")
+    if isinstance(failure, NotSent):
+        return Refusal(
+            "provider_error", f"{where} could not be reached: {failure}. Nothing was sent or billed"
+        )
+    return Refusal("provider_error", f"{where} broke off: {failure}")
+
+
+def of_status(answer: Answer, body: bytes, *, account: ProviderAccount, model: str) -> Refusal | None:
+    """Say what a provider's error status means to a caller; None where its own answer is passed on as it is."""
+    status = answer.status
+    where = f"provider account {account.name!r}"
+    if status in {401, 403}:
+        return Refusal(
+            "provider_auth_failed",
+            f"{where} was refused by its provider ({status}): its credential is wrong, withdrawn or without the right "
+            f"to this. Mend it on {_PAGE}; the caller's own key is fine",
+            numbers={"provider_status": status, "account": account.name},
+        )
+    if status == 402:
+        return Refusal(
+            "provider_error",
+            f"{where} is out of credit at its provider (402); no budget of Farebox is exhausted",
+            numbers={"provider_status": status, "account": account.name},
+        )
+    if status == 429:
+        return Refusal(
+            "provider_rate_limited",
+            _message(body) or f"{where} is limited by its provider (429)",
+            numbers={"provider_status": status, "account": account.name},
+            retry_after_ms=_retry_after_ms(answer),
+        )
+    if status == 404:
+        return _not_found(body, account, model)
+    if 300 <= status < 400 or not _error_of(body):
+        return _bare(status, where, account)
+    return None
+
+
+def _not_found(body: bytes, account: ProviderAccount, model: str) -> Refusal:
+    where = f"provider account {account.name!r}"
+    if _error_of(body):
+        return Refusal(
+            "model_not_found",
+            f"{where} does not serve the model {model!r}: {_message(body)}",
+            param="model",
+            numbers={"provider_status": 404, "account": account.name},
+        )
+    mend = "" if account.base_url.rstrip("/").endswith("/v1") else ", which most likely lacks its ending /v1"
+    return Refusal(
+        "provider_error",
+        f"{where} answered 404 without a reason: there is no API at its base URL {account.base_url}{mend}. "
+        f"Mend it on {_PAGE}",
+        numbers={"provider_status": 404, "account": account.name},
+    )
+
+
+def _bare(status: int, where: str, account: ProviderAccount) -> Refusal:
+    numbers: dict[str, str | int | None] = {"provider_status": status, "account": account.name}
+    if status in {408, 504, 524}:
+        return Refusal("provider_timeout", f"{where} gave up at its provider ({status})", numbers=numbers)
+    if 300 <= status < 400:
+        return Refusal(
+            "provider_error",
+            f"{where} answered with a redirect ({status}), which is never followed: mend its base URL "
+            f"{account.base_url}",
+            numbers=numbers,
+        )
+    return Refusal("provider_error", f"{where} answered {status}", numbers=numbers)
+
+
+def _error_of(body: bytes) -> Any:
+    try:
+        return _object.decode(body).get("error")
+    except msgspec.DecodeError:
+        return None
+
+
+def _message(body: bytes) -> str:
+    error = _error_of(body)
+    return str(error.get("message") or "") if isinstance(error, dict) else str(error or "")
+
+
+def _retry_after_ms(answer: Answer) -> int:
+    # Azure sends `retry-after: 1` beside `retry-after-ms: 0`: the longer of both.
+    found = [_number(answer.header("retry-after-ms")), 1000 * _number(answer.header("retry-after"))]
+    return max(found) or _RETRY_AFTER_MS
+
+
+def _number(text: str) -> int:
+    try:
+        return max(0, int(float(text)))
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,145 @@
+"""What the pipeline knows of a provider: the seam every dialect fills, and what an upstream's end means, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from enforcement.policies import TenantPolicy
+from metering.quote import InputBound, OutputCap
+from metering.usage import Usage
+
+
+class Verdict(StrEnum):
+    """What an answer's status says about the bill."""
+
+    ANSWERED = "answered"  # usage decides
+    NOT_BILLED = "not_billed"  # refused before anything was generated
+    AMBIGUOUS = "ambiguous"  # it may have been billed: never a silent refund
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is peculiar to one provider of a dialect."""
+
+    # The field for an output cap where the caller named none; empty = as the model is known to take it.
+    cap_field: str = ""
+    # Whether `stream_options.include_usage` may be sent; some refuse fields they do not know, and report usage anyway.
+    takes_stream_options: bool = True
+    # Statuses that mean something else here than by default.
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+
+
+# By default a 4xx was refused before generating; these were not, or may not have been.
+VERDICTS: Mapping[int, Verdict] = {
+    408: Verdict.AMBIGUOUS,  # the provider gave up on a request it may have been working on
+    499: Verdict.AMBIGUOUS,
+    500: Verdict.AMBIGUOUS,
+    502: Verdict.AMBIGUOUS,
+    503: Verdict.NOT_BILLED,  # no capacity
+    504: Verdict.AMBIGUOUS,
+    524: Verdict.AMBIGUOUS,  # the provider's edge gave up waiting
+    529: Verdict.NOT_BILLED,  # overloaded
+}
+
+
+def verdict_of(status: int, traits: Traits) -> Verdict:
+    """Tell what a status means for the bill; an unknown 5xx is in doubt."""
+    if 200 <= status < 300:
+        return Verdict.ANSWERED
+    known = traits.verdicts.get(status) or VERDICTS.get(status)
+    if known is not None:
+        return known
+    return Verdict.AMBIGUOUS if status >= 500 else Verdict.NOT_BILLED
+
+
+@dataclass(slots=True)
+class Report:
+    """What an answer told us: the provider's usage where it gave one, and what was relayed."""
+
+    usage: Usage | None = None
+    impossible: str = ""  # why a usage that was given cannot be true
+    text: str = ""
+    response_model: str = ""
+    error_inside: bool = False  # an error came inside an answer with status 200
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is sent upstream, and whether usage was asked for that the caller did not ask for."""
+
+    body: bytes
+    strip_usage: bool
+
+
+class Call(Protocol):
+    """A decoded request of any dialect."""
+
+    @property
+    def model(self) -> str:
+        """The model as the caller named it."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the caller wants a stream."""
+
+    @property
+    def service_tier(self) -> str:
+        """The dearer service tier to quote at; empty for the standard one."""
+
+    def bound(self, model: str) -> InputBound:
+        """Bound the prompt. Raises: Uncountable."""
+
+    def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
+        """Choose the output cap per choice, never over the model's ceiling."""
+
+    def prepare(self, *, model: str, cap_tokens: int, traits: Traits) -> Prepared:
+        """Write what is sent upstream: the caller's own bytes unless a field must change."""
+
+    def count(self, model: str, text: str) -> int:
+        """Count relayed text, for an estimate."""
+
+    def hides_output(self, model: str) -> bool:
+        """Whether the model thinks unseen, so that relayed text says little about what was generated."""
+
+
+class Tap(Protocol):
+    """Listens to a stream on its way through and takes out what the caller did not ask for."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take a chunk from upstream, return what goes to the caller now."""
+
+    def finish(self) -> bytes:
+        """Return what is still kept back at the end of the stream."""
+
+    def report(self) -> Report:
+        """Tell what the stream said so far."""
+
+
+class Dialect(Protocol):
+    """Everything that differs between OpenAI, Anthropic and Gemini on the way of one request."""
+
+    @property
+    def name(self) -> str:
+        """The dialect as provider accounts name it."""
+
+    @property
+    def path(self) -> str:
+        """What follows an account's base URL."""
+
+    def decode(self, body: bytes) -> Call:
+        """Read a request. Raises: RequestShapeError."""
+
+    def traits_of(self, provider: str) -> Traits:
+        """What is peculiar to a provider."""
+
+    def credential_headers(self, credential: str) -> list[tuple[str, str]]:
+        """How a credential is presented."""
+
+    def tap(self, *, strip_usage: bool) -> Tap:
+        """Make a listener for one stream."""
+
+    def read_answer(self, body: bytes) -> Report:
+        """Read a whole answer."""

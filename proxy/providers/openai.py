@@ -1,0 +1,108 @@
+"""OpenAI's chat completions, and the many providers that speak them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from enforcement.policies import TenantPolicy
+from metering.limits import cap_field_of, is_reasoning, limits_for
+from metering.openai_chat import ChatRequest, bound_chat, decode_chat, output_cap_for
+from metering.quote import InputBound, OutputCap
+from metering.tokens import encoding_for, estimate_output
+from proxy.bodies import edited, with_member
+from proxy.providers.base import Prepared, Report, Traits
+from proxy.providers.openai_answers import ChatTap, read_answer
+
+# Source: the providers' API references, read to 2026-11. Anyone not named takes the model's
+# spelling of a cap, and `stream_options`.
+TRAITS: Mapping[str, Traits] = {
+    "openai": Traits(cap_field="max_completion_tokens"),
+    "azure": Traits(cap_field="max_completion_tokens"),
+    # Refuse fields they do not know, and report usage without being asked.
+    "mistral": Traits(takes_stream_options=False),
+    "perplexity": Traits(takes_stream_options=False),
+}
+_OTHERS = Traits()
+
+
+class ChatCall:
+    """One decoded chat request."""
+
+    __slots__ = ("_body", "_request", "model", "service_tier", "stream")
+
+    def __init__(self, request: ChatRequest, body: bytes) -> None:
+        self._request = request
+        self._body = body
+        self.model = request.model
+        self.service_tier = request.quoted_tier
+        self.stream = bool(request.stream)
+
+    def bound(self, model: str) -> InputBound:
+        """Bound the prompt. Raises: Uncountable."""
+        return bound_chat(self._as(model))
+
+    def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
+        """Choose the output cap per choice, never over the model's ceiling."""
+        limits = limits_for(model, provider)
+        return output_cap_for(
+            self._as(model),
+            ceiling=limits.output_tokens_max if limits else None,
+            default_plain=policy.output_cap_plain,
+            default_reasoning=policy.output_cap_reasoning,
+            minimum=policy.output_minimum,
+        )
+
+    def prepare(self, *, model: str, cap_tokens: int, traits: Traits) -> Prepared:
+        """Write what is sent upstream: the caller's own bytes unless a field must change."""
+        request = self._request
+        changes: dict[str, object] = {}
+        if model != request.model:
+            changes["model"] = model
+        named = request.max_completion_tokens or request.max_tokens
+        if named != cap_tokens:
+            changes[request.cap_field if named else traits.cap_field or cap_field_of(model)] = cap_tokens
+        inject = self.stream and traits.takes_stream_options and not request.include_usage
+        if inject:
+            changes["stream_options"] = with_member(self._body, "stream_options", {"include_usage": True})
+        return Prepared(edited(self._body, changes), strip_usage=inject)
+
+    def count(self, model: str, text: str) -> int:
+        """Count relayed text, for an estimate."""
+        return estimate_output(text, encoding_for(model))
+
+    def hides_output(self, model: str) -> bool:
+        """Whether the model thinks unseen, so that relayed text says little about what was generated."""
+        return is_reasoning(model)
+
+    def _as(self, model: str) -> ChatRequest:
+        request = self._request
+        return request if model == request.model else msgspec.structs.replace(request, model=model)
+
+
+class OpenAIChat:
+    """The dialect of ``POST /v1/chat/completions``."""
+
+    name = "openai"
+    path = "/chat/completions"
+
+    def decode(self, body: bytes) -> ChatCall:
+        """Read a request. Raises: RequestShapeError."""
+        return ChatCall(decode_chat(body), body)
+
+    def traits_of(self, provider: str) -> Traits:
+        """What is peculiar to a provider."""
+        return TRAITS.get(provider, _OTHERS)
+
+    def credential_headers(self, credential: str) -> list[tuple[str, str]]:
+        """How a credential is presented."""
+        return [("authorization", f"Bearer {credential}")] if credential else []
+
+    def tap(self, *, strip_usage: bool) -> ChatTap:
+        """Make a listener for one stream."""
+        return ChatTap(strip_usage=strip_usage)
+
+    def read_answer(self, body: bytes) -> Report:
+        """Read a whole answer."""
+        return read_answer(body)

@@ -1,0 +1,62 @@
+"""Server-sent events on their way through: found whole across chunk borders, with the bytes left as they are.
+
+The framing tolerates what providers really send: CRLF, comments, a byte order mark, several ``data:`` lines, no space
+after the colon, and a last event without its empty line.
+"""
+
+from __future__ import annotations
+
+import re
+
+# A mixed "\n\r\n" is legal. "\r\n\r" at the end of a chunk waits for its "\n".
+_END = re.compile(rb"\r\n\r\n|\n\n|\n\r\n|\r\r(?!\n)")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Events:
+    """Cuts a stream of bytes into events, each with the empty line that ends it."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the events that this chunk completes; joined with ``rest`` they are the bytes that came."""
+        if (
+            not self._rest
+            and chunk.endswith(b"\n\n")
+            and chunk.find(b"\n\n") == len(chunk) - 2
+            and b"\r" not in chunk
+        ):
+            return [chunk]  # one chunk, one event: what providers mostly send
+        data = self._rest + chunk
+        found: list[bytes] = []
+        start = 0
+        for match in _END.finditer(data):
+            found.append(data[start : match.end()])
+            start = match.end()
+        self._rest = data[start:]
+        return found
+
+    def finish(self) -> bytes:
+        """Return what no empty line has ended."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+def data_of(event: bytes) -> bytes:
+    """Return an event's data; empty when it has none (a comment, a lone field)."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2:
+        return event[6:-2]
+    lines = []
+    for line in event.removeprefix(_BOM).splitlines():
+        if line.startswith(b"data:"):
+            value = line[5:]
+            lines.append(value[1:] if value.startswith(b" ") else value)
+    return b"\n".join(lines)
+
+
+def error_event(body: bytes) -> bytes:
+    """Write an error as the last event of a stream that has begun: official clients raise it as theirs."""
+    return b"data: " + body + b"\n\n"

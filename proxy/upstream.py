@@ -1,0 +1,166 @@
+"""The only door to a provider: it opens for a granted hold, and marks it dispatched before the first byte.
+
+Sources: pyreqwest 0.15 names its errors by phase only roughly (a reset after sending comes as ``ConnectError``, a
+time-out before the headers as ``ConnectTimeoutError``), so the causes decide: only ``client error (Connect)`` proves
+that nothing was written. Its default stream buffer holds back the first 64 KiB, so streams are read with a limit of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyreqwest.exceptions import (
+    BuilderError,
+    ClientClosedError,
+    DetailedPyreqwestError,
+    PoolTimeoutError,
+    PyreqwestError,
+)
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
+
+from enforcement.decisions import Granted
+from enforcement.policies import ProviderAccount
+from proxy.addresses import Origins
+from proxy.asgi import Headers
+from proxy.errors import NotSent, Unfinished, UpstreamError
+
+STREAM_BUFFER_BYTES = 0
+ANSWER_BUFFER_BYTES = 64 * 1024
+
+# What a caller may say to a provider, and a provider to a caller; all else stays here. Credentials never pass.
+FORWARDED_REQUEST_HEADERS = frozenset((b"openai-beta", b"accept-language"))
+FORWARDED_ANSWER_HEADERS = (
+    *("content-type", "x-request-id", "openai-processing-ms", "openai-version", "openai-model"),
+    *("retry-after", "retry-after-ms", "x-should-retry"),
+)
+_OWN_HEADERS = (
+    ("content-type", "application/json"),
+    ("accept-encoding", "identity"),
+    ("user-agent", "farebox"),
+)
+_NOT_WRITTEN = "client error (Connect)"
+
+
+class DispatchMark(Protocol):
+    """The part of ``Holds`` the door needs."""
+
+    async def dispatched(self, granted: Granted) -> bool:
+        """Mark a hold before its first upstream byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request to a provider."""
+
+    account: ProviderAccount
+    path: str
+    body: bytes
+    stream: bool
+    headers: Sequence[tuple[str, str]]  # how the credential is presented, and what was forwarded
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.account.account_id}, {self.path}, {len(self.body)} bytes)"
+
+
+class Answer:
+    """A provider's answer from its status on; its body is read piece by piece."""
+
+    __slots__ = ("_request", "_response", "status")
+
+    def __init__(self, request: StreamRequest, response: Response) -> None:
+        self._request = request
+        self._response = response
+        self.status = response.status
+
+    def header(self, name: str) -> str:
+        """Read a header; empty when absent."""
+        return self._response.get_header(name) or ""
+
+    def forwarded_headers(self) -> Headers:
+        """The headers that may go on to the caller."""
+        found: Headers = []
+        for name in FORWARDED_ANSWER_HEADERS:
+            value = self._response.get_header(name)
+            if value is not None:
+                found.append((name.encode(), value.encode("latin-1", "replace")))
+        return found
+
+    async def read_chunk(self) -> bytes | None:
+        """Read the next piece as it came; None at the end. Raises: Unfinished."""
+        try:
+            chunk = await self._response.body_reader.read_chunk()
+        except PyreqwestError as error:
+            raise _classify(error, written=True) from error
+        return None if chunk is None else bytes(chunk)
+
+    async def read_whole(self, *, answer_bytes_max: int) -> bytes:
+        """Read the whole body. Raises: Unfinished, also when it is larger than the bound."""
+        first = await self.read_chunk()
+        if first is None:
+            return b""
+        parts, read_bytes = [first], len(first)
+        while (chunk := await self.read_chunk()) is not None:
+            read_bytes += len(chunk)
+            if read_bytes > answer_bytes_max:
+                raise Unfinished(f"the provider's answer is larger than {answer_bytes_max} bytes")
+            parts.append(chunk)
+        return b"".join(parts) if len(parts) > 1 else first
+
+    async def close(self) -> None:
+        """Let go of the connection: back to the pool when read to its end, else closed."""
+        await self._request.__aexit__(None, None, None)
+
+
+class Door:
+    """Sends requests to providers, each against a granted hold."""
+
+    def __init__(self, origins: Origins, holds: DispatchMark) -> None:
+        self._origins = origins
+        self._holds = holds
+        self.asked = 0  # how often anybody came here; the self-test wants to see none
+
+    async def send(self, granted: Granted, outgoing: Outgoing) -> Answer:
+        """Mark the hold dispatched and send its request; return when the answer's headers are in.
+
+        Raises: NotSent when no byte was written; Unfinished when it may have been billed; EnforcementUnavailable.
+        """
+        self.asked += 1
+        if not isinstance(granted, Granted):
+            raise NotSent("no granted hold, no request")
+        client, url = await self._origins.client_for(outgoing.account.base_url, outgoing.path)
+        if not await self._holds.dispatched(granted):
+            raise NotSent("the hold ended before its request was sent")
+        try:
+            request = (
+                client.post(url)
+                .headers([*_OWN_HEADERS, *outgoing.headers])
+                .body_bytes(outgoing.body)
+                .streamed_read_buffer_limit(STREAM_BUFFER_BYTES if outgoing.stream else ANSWER_BUFFER_BYTES)
+                .build_streamed()
+            )
+            return Answer(request, await request.__aenter__())
+        except PyreqwestError as error:
+            failure = _classify(error, written=False)
+            if isinstance(failure, NotSent):
+                self._origins.forget(outgoing.account.base_url)
+            raise failure from error
+
+
+def _classify(error: PyreqwestError, *, written: bool) -> UpstreamError:
+    causes = [cause["message"] for cause in _causes(error)]
+    what = causes[-1] if causes else error.message
+    timed_out = isinstance(error, TimeoutError)
+    if not written and (
+        isinstance(error, BuilderError | PoolTimeoutError | ClientClosedError) or _NOT_WRITTEN in causes
+    ):
+        return NotSent(what, timed_out=timed_out)
+    return Unfinished(what, timed_out=timed_out)
+
+
+def _causes(error: PyreqwestError) -> Sequence[dict[str, str]]:
+    if not isinstance(error, DetailedPyreqwestError):
+        return ()
+    return [{"message": cause["message"]} for cause in error.details.get("causes") or ()]
