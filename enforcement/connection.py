@@ -77,7 +77,7 @@ class Link:
         future: asyncio.Future[Any] = loop.create_future()
         if not self._outbox:
             loop.call_soon(self._flush)
-        self._outbox.append(hiredis.pack_command(parts))
+        self._outbox.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # hints name a 1-tuple
         self._waiting.append((future, loop.time()))
         if self._watching is None:
             self._watching = loop.call_later(self._timeout_s, self._watch)

@@ -58,12 +58,20 @@ class Booking:
     charge_nanousd: int
 
 
-def read_end(reply: Reply, hold_id: str) -> tuple[EndOutcome, Booking | None]:
-    """Read how ``settle`` or ``release`` went. Raises: EnforcementUnavailable for a status nobody knows."""
-    if reply.status == "already_ended":
-        return AlreadyEnded(reply.text(0)), None
+def read_end(reply: Reply, hold_id: str, held: tuple[int, int]) -> tuple[EndOutcome, Booking | None]:
+    """Read how ``settle`` or ``release`` went, and what it (or an earlier try of it) booked.
+
+    Raises: EnforcementUnavailable for a status nobody knows.
+    """
     if reply.status == "unknown":
         return Unknown(hold_id), None
+    if reply.status == "already_ended":
+        _, corrections, cost, charge = reply.rest
+        state = reply.text(0)
+        booked = Booking(reply.seq, state, 0, cost, charge)
+        if corrections:
+            booked = Booking(reply.seq, "correction", corrections - 1, cost - held[0], charge - held[1])
+        return AlreadyEnded(state), booked if corrections <= 1 else None
     if reply.status != "ended":
         raise EnforcementUnavailable(f"an ending answered {reply.status!r}, which this version does not know")
     remaining, _, cost, charge, number = reply.rest
@@ -72,20 +80,21 @@ def read_end(reply: Reply, hold_id: str) -> tuple[EndOutcome, Booking | None]:
     return Ended(corrected=kind == "correction", remaining_nanousd=remaining), booking
 
 
+def read_left(reply: Reply, hold_id: str, held: tuple[int, int]) -> tuple[EndOutcome, Booking | None]:
+    """Read what a forced ``expire`` of one hold did. Raises: EnforcementUnavailable when its records are others."""
+    ((outcome, seq),) = read_expired(reply)
+    if outcome == "absent":
+        return Unknown(hold_id), None
+    if outcome == "mismatch":
+        raise EnforcementUnavailable(f"hold {hold_id} draws on other budgets than its proxy says")
+    state = outcome.removesuffix("_before")
+    booking = Booking(seq or reply.seq, "expired", 0, *held) if state == "expired" else None
+    return Ended(corrected=False) if outcome == "expired" else AlreadyEnded(state), booking
+
+
 def read_expired(reply: Reply) -> tuple[tuple[str, int], ...]:
     """Read what ``expire`` did with each hold: the outcome, and the seq of its event (0 = none)."""
     return tuple((reply.text(place), reply.rest[place + 1]) for place in range(0, len(reply.rest), 2))
-
-
-def read_left(outcome: str, hold_id: str) -> EndOutcome:
-    """Read what a forced ``expire`` did. Raises: EnforcementUnavailable when it could not tell the hold's records."""
-    if outcome == "expired":
-        return Ended(corrected=False)
-    if outcome == "absent":
-        return Unknown(hold_id)
-    if outcome == "mismatch":
-        raise EnforcementUnavailable(f"hold {hold_id} draws on other budgets than its proxy says")
-    return AlreadyEnded(outcome.removesuffix("_before"))
 
 
 def _granted(reply: Reply, reservation: Reservation) -> Granted:

@@ -6,16 +6,25 @@ Both outlive Redis here: after a rebuild the former are adopted into the new epo
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from enforcement.adoption import EndedClaim, OpenClaim
 from enforcement.calls import BookedDraw, Call, Reply
 from enforcement.decisions import Granted, Reservation, Settlement
-from enforcement.hold_calls import HoldRef, distinct_rates, expire_call, flights_of, release_call, settle_call
+from enforcement.hold_calls import (
+    HoldRef,
+    distinct_draws,
+    distinct_rates,
+    expire_call,
+    flights_of,
+    release_call,
+    settle_call,
+)
 from enforcement.hold_replies import Booking
-from enforcement.keys import Scope
 
-HoldState = Literal["reserved", "dispatched", "ended"]
+HoldState = Literal["reserved", "dispatched"]
 
 
 @dataclass(slots=True)
@@ -31,34 +40,8 @@ class OpenHold:
     body: bytes
     state: HoldState = "reserved"
     deadline_ms: int = 0
-    given_up_s: float | None = (
-        None  # left unresolved at this instant of the loop's clock; a late end may still come
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndEvent:
-    """The row-to-be that an end appended, field by field: a replay appends the very same."""
-
-    scope: Scope
-    hold_id: str
-    kind: str
-    number: int
-    basis: str
-    cost_nanousd: int
-    charge_nanousd: int
-    draws: tuple[BookedDraw, ...]
-    body: bytes
-
-    @property
-    def event_id(self) -> str:
-        """The row's id."""
-        return f"{self.hold_id}.{self.kind}.{self.number}"
-
-    @property
-    def corrects(self) -> str:
-        """The event that a correction corrects; empty for every other kind."""
-        return f"{self.hold_id}.expired.0" if self.kind == "correction" else ""
+    since_s: float = 0.0  # of the event loop's clock, as below
+    given_up_s: float | None = None  # left unresolved then; a late end may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +76,15 @@ class Ending:
         return self.settlement.body if self.settlement else self.body or self.hold.body
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """An end that is not known to be a row yet."""
+
+    seq: int
+    claim: EndedClaim
+    ending: Ending
+
+
 @dataclass(slots=True)
 class ShardMemory:
     """What is known of one shard: its epoch, how far it and its recorder are, and the ends not recorded yet."""
@@ -101,9 +93,7 @@ class ShardMemory:
     epoch: int = 0  # 0 = not met yet
     seq: int = 0
     recorded: int = 0
-    unrecorded: deque[tuple[int, EndEvent]] = field(
-        default_factory=deque
-    )  # with their seq, in this epoch, rising
+    unrecorded: deque[Unrecorded] = field(default_factory=deque)  # of this epoch, by rising seq
 
     def note(self, reply: Reply) -> None:
         """Take in what a reply began with."""
@@ -114,31 +104,24 @@ class ShardMemory:
     def note_recorded(self, recorded: int) -> None:
         """Forget the ends that are rows by now."""
         self.recorded = max(self.recorded, recorded)
-        while self.unrecorded and self.unrecorded[0][0] <= self.recorded:
+        while self.unrecorded and self.unrecorded[0].seq <= self.recorded:
             self.unrecorded.popleft()
 
-    def remember(self, seq: int, event: EndEvent) -> None:
+    def remember(self, end: Unrecorded) -> None:
         """Keep an end until the recorder has passed it."""
-        if seq > self.recorded:
-            self.unrecorded.append((seq, event))
+        if end.seq > self.recorded:
+            self.unrecorded.append(end)
 
-    def enter(self, epoch: int) -> None:
-        """Begin a new epoch, in which nothing has been seen yet."""
+    def enter(self, epoch: int, ends: Iterable[Unrecorded] = ()) -> None:
+        """Begin a new epoch, with the ends that were replayed into it."""
         self.epoch, self.seq, self.recorded = epoch, 0, 0
-        self.unrecorded.clear()
+        self.unrecorded = deque(ends)
 
 
-def open_hold_of(reservation: Reservation, granted: Granted) -> OpenHold:
+def open_hold_of(reservation: Reservation, granted: Granted, *, since_s: float) -> OpenHold:
     """What to remember of a grant."""
-    idempotency = reservation.idempotency
     return OpenHold(
-        ref=HoldRef(
-            scope=reservation.scope,
-            hold_id=granted.hold_id,
-            draws=tuple(BookedDraw(*draw) for draw in granted.draws),
-            flights=flights_of(distinct_rates(reservation)),
-            idempotency=idempotency.digest if idempotency else "",
-        ),
+        ref=_ref_of(reservation, tuple(BookedDraw(*draw) for draw in granted.draws)),
         attempt=reservation.attempt,
         request_id=reservation.request_id,
         output_cap=granted.output_cap,
@@ -146,13 +129,49 @@ def open_hold_of(reservation: Reservation, granted: Granted) -> OpenHold:
         charge_nanousd=granted.charge_nanousd,
         body=reservation.body,
         deadline_ms=granted.deadline_ms,
+        since_s=since_s,
     )
 
 
-def end_event_of(ending: Ending, booking: Booking) -> EndEvent:
-    """The event an end appended, from what its reply says."""
+def forsaken_hold_of(reservation: Reservation) -> OpenHold:
+    """What to release where a reserve may have been granted and its reply was lost; the amounts are Redis's."""
+    draws = distinct_draws(reservation)
+    return OpenHold(
+        ref=_ref_of(
+            reservation,
+            tuple(BookedDraw(draw.budget_id, draw.window.window_id, draw.measure) for draw in draws),
+        ),
+        attempt=reservation.attempt,
+        request_id=reservation.request_id,
+        output_cap=reservation.output_cap,
+        cost_nanousd=0,
+        charge_nanousd=0,
+        body=reservation.body,
+    )
+
+
+def claim_of(hold: OpenHold) -> OpenClaim:
+    """What a shard in a new epoch must be told of an open hold."""
+    return OpenClaim(
+        scope=hold.ref.scope,
+        hold_id=hold.ref.hold_id,
+        state=hold.state,
+        attempt=hold.attempt,
+        request_id=hold.request_id,
+        cost_nanousd=hold.cost_nanousd,
+        charge_nanousd=hold.charge_nanousd,
+        output_cap=hold.output_cap,
+        draws=hold.ref.draws,
+        body=hold.body,
+        in_flight_limits=hold.ref.flights,
+        idempotency_digest=hold.ref.idempotency,
+    )
+
+
+def ended_claim_of(ending: Ending, booking: Booking) -> EndedClaim:
+    """The event an end appended, from what its reply says: a replay appends the very same."""
     ref = ending.hold.ref
-    return EndEvent(
+    return EndedClaim(
         scope=ref.scope,
         hold_id=ref.hold_id,
         kind=booking.kind,
@@ -162,4 +181,17 @@ def end_event_of(ending: Ending, booking: Booking) -> EndEvent:
         charge_nanousd=booking.charge_nanousd,
         draws=ref.draws,
         body=ending.event_body,
+        corrects=f"{ref.hold_id}.expired.0" if booking.kind == "correction" else "",
+        in_flight_limits=ref.flights,
+    )
+
+
+def _ref_of(reservation: Reservation, draws: tuple[BookedDraw, ...]) -> HoldRef:
+    idempotency = reservation.idempotency
+    return HoldRef(
+        scope=reservation.scope,
+        hold_id=reservation.hold_id,
+        draws=draws,
+        flights=flights_of(distinct_rates(reservation)),
+        idempotency=idempotency.digest if idempotency else "",
     )

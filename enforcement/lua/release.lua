@@ -5,7 +5,8 @@
 -- ARGV    1 run_id   2 epoch   3 hold_id   4 tenant_id   5 mode   6 draws   7 flights: how many in-flight limits
 --         8 tombstone_ms   9 body ("" = the hold's own)   10 is_certain: 0 when the reserve may never have arrived
 -- Returns {"ended", .., remaining_nanousd, kind, cost_nanousd, charge_nanousd, number}; kind "" = no event
---         | {"already_ended", .., state} | {"unknown", ..} (dead letter written if certain) | {"closed", ..}
+--         | {"already_ended", .., state, corrections, booked cost_nanousd, charge_nanousd}
+--         | {"unknown", ..} (dead letter written if certain) | {"closed", ..}
 -- Errors  HOLDKEYS  the declared keys are not those of the hold
 -- Keeps   held = sum of open holds; a dispatched hold leaves one row, a reserved one none; a hold ends once
 -- Order   all checks, then all writes
@@ -23,7 +24,7 @@ local hold = read_hold(KEYS[5])
 local draws
 if hold then
   if not hold.is_open and hold.state ~= 'expired' then
-    return answer('already_ended', hold.state)
+    return answer('already_ended', hold.state, hold.corrections, hold.booked.cost, hold.booked.charge)
   end
   draws = read_draws(hold.draws, 6)
   if not draws then

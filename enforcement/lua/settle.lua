@@ -4,7 +4,8 @@
 --         6.. budgets (hash), in the order of the hold's draws; in-flight limits (zset); idempotency (hash), if any
 -- ARGV    1 run_id   2 epoch   3 hold_id   4 tenant_id   5 mode   6 draws   7 flights: how many in-flight limits
 --         8 tombstone_ms   9 body   10 cost_nanousd   11 charge_nanousd   12 basis
--- Returns {"ended", .., remaining_nanousd, kind, cost_nanousd, charge_nanousd, number} | {"already_ended", .., state}
+-- Returns {"ended", .., remaining_nanousd, kind, cost_nanousd, charge_nanousd, number}
+--         | {"already_ended", .., state, corrections, booked cost_nanousd, charge_nanousd}
 --         | {"unknown", ..} (dead letter written) | {"closed", ..}; ".." is seq, epoch, recorded, now_ms
 -- Errors  HOLDKEYS  the declared keys are not those of the hold
 -- Keeps   held = sum of open holds; spent moves with exactly one event; a hold ends once. Never refused for money
@@ -24,7 +25,7 @@ local hold = read_hold(KEYS[5])
 local draws
 if hold then
   if not hold.is_open and hold.state ~= 'expired' then
-    return answer('already_ended', hold.state)
+    return answer('already_ended', hold.state, hold.corrections, hold.booked.cost, hold.booked.charge)
   end
   draws = read_draws(hold.draws, 6)
   if not draws then
