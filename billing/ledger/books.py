@@ -24,8 +24,8 @@ _SESSION: dict[str, Any] = {
     "options": "-c search_path=public -c statement_timeout=60s -c timezone=UTC -c datestyle=ISO",
 }
 TAG_SETS_KNOWN_MAX = 200_000
-# SQLSTATE classes that speak of the data, not of the server: data exception, integrity, program limit.
-_POISON_CLASSES = ("22", "23", "54")
+# SQLSTATE classes that speak of the data, not of the server: cardinality, data exception, integrity, program limit.
+_POISON_CLASSES = ("21", "22", "23", "54")
 _MONTH = [name for name, _ in STAGED].index("month")
 
 

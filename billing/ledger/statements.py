@@ -59,12 +59,12 @@ ROLLUP_SELECT = (
 )
 
 WINDOW_SELECT = (
-    'SELECT (draw->>0) COLLATE "C" AS budget_id, (draw->>1) COLLATE "C" AS window_id, '
-    '(draw->>2) COLLATE "C" AS measure, tenant_id, mode, shard, '
+    'SELECT tenant_id, mode, (draw->>0) COLLATE "C" AS budget_id, (draw->>1) COLLATE "C" AS window_id, '
+    '(draw->>2) COLLATE "C" AS measure, min(shard) AS shard, '
     "count(*) AS row_count, "
     "sum(CASE draw->>2 WHEN 'cost' THEN cost_nanousd ELSE charge_nanousd END)::bigint AS spent_nanousd "
     "FROM {rows} CROSS JOIN LATERAL jsonb_array_elements(draws) AS draw "
-    "GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3"
+    "GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
 )
 
 BOOK = f"""
@@ -79,9 +79,9 @@ WITH fresh AS (
     {ROLLUP_SELECT.format(rows="fresh")}
     ON CONFLICT ({_listed(ROLLUP_DIMENSIONS)}) DO UPDATE SET {_added("usage_rollup", _ROLLUP_SUMS)}
 ), windows AS (
-    INSERT INTO budget_window (budget_id, window_id, measure, tenant_id, mode, shard, row_count, spent_nanousd)
+    INSERT INTO budget_window (tenant_id, mode, budget_id, window_id, measure, shard, row_count, spent_nanousd)
     {WINDOW_SELECT.format(rows="fresh")}
-    ON CONFLICT (budget_id, window_id, measure) DO UPDATE SET {_added("budget_window", ["row_count", "spent_nanousd"])}
+    ON CONFLICT (tenant_id, mode, budget_id, window_id, measure) DO UPDATE SET {_added("budget_window", ["row_count", "spent_nanousd"])}
 )
 SELECT count(*) FROM fresh
 """

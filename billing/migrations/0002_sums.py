@@ -37,9 +37,8 @@ CREATE TABLE public.budget_window (
     shard smallint NOT NULL,
     row_count bigint NOT NULL,
     spent_nanousd bigint NOT NULL,
-    PRIMARY KEY (budget_id, window_id, measure)
+    PRIMARY KEY (tenant_id, mode, budget_id, window_id, measure)
 ) WITH (fillfactor = 70);
-CREATE INDEX budget_window_tenant ON public.budget_window (tenant_id, mode);
 CREATE INDEX budget_window_shard ON public.budget_window (shard);
 CREATE TABLE public.tag_set (
     tenant_id text COLLATE "C" NOT NULL,
