@@ -59,6 +59,7 @@ _PASSED_OVER = frozenset(
 _CARRIED = frozenset(_EXTRAS) | {_PER_REQUEST} | {key for keys in _BUCKETS.values() for key in keys}
 
 _DAY_MS = 86_400_000
+_MS = timedelta(milliseconds=1)
 _FOREVER_MS = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLOAT_NOISE = Decimal("1e-12")
@@ -198,8 +199,9 @@ def _nanousd(usd: Decimal, units: int) -> int:
 
 
 def _name(constraint: StartDateConstraint | TimeOfDateConstraint) -> str:
-    start = getattr(constraint, "start_date", None) or constraint.start_time  # type: ignore[union-attr]
-    return str(start.isoformat())
+    from genai_prices.types import StartDateConstraint
+
+    return str(constraint.start_date if isinstance(constraint, StartDateConstraint) else constraint.start_time)
 
 
 def _validity(info: ModelInfo, at_ms: int) -> tuple[int, int]:
@@ -210,17 +212,19 @@ def _validity(info: ModelInfo, at_ms: int) -> tuple[int, int]:
 
 
 def _edges_ms(info: ModelInfo, at_ms: int) -> Iterator[int]:
+    """Instants near another at which one of a model's prices starts or ends."""
+    from genai_prices.types import StartDateConstraint
+
     dated = info.prices if isinstance(info.prices, list) else []
     for constraint in [one.constraint for one in (*dated, *(info.price_variants or ()))]:
-        start_date = getattr(constraint, "start_date", None)
-        if start_date is not None:
-            yield (datetime.combine(start_date, time(), UTC) - _EPOCH) // timedelta(milliseconds=1)
+        if isinstance(constraint, StartDateConstraint):
+            yield (datetime.combine(constraint.start_date, time(), UTC) - _EPOCH) // _MS
         elif constraint is not None:
-            # Hours of the day: nothing finer than a day is remembered, only up to the next edge of any day near.
-            for moment in (constraint.start_time, constraint.end_time):  # type: ignore[union-attr]
-                offset = moment.utcoffset() or timedelta()
-                of_day_ms = (datetime.combine(_EPOCH, moment, UTC) - offset - _EPOCH) // timedelta(
-                    milliseconds=1
-                )
-                midnight_ms = at_ms - at_ms % _DAY_MS
-                yield from (midnight_ms + day * _DAY_MS + of_day_ms % _DAY_MS for day in (-1, 0, 1))
+            midnight_ms = at_ms - at_ms % _DAY_MS
+            for of_day_ms in (_of_day_ms(constraint.start_time), _of_day_ms(constraint.end_time)):
+                yield from (midnight_ms + day * _DAY_MS + of_day_ms for day in (-1, 0, 1))
+
+
+def _of_day_ms(moment: time) -> int:
+    """Milliseconds from midnight in UTC to a time of day, which is UTC where it names no zone."""
+    return (datetime.combine(_EPOCH, moment, moment.tzinfo or UTC) - _EPOCH) // _MS % _DAY_MS

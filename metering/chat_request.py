@@ -46,7 +46,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
     modalities: list[str] | None = None
     audio: msgspec.Raw = _ABSENT
     service_tier: str | None = None
-    reasoning_effort: str | None = None
     # What has a price or a size that nobody knows before the call, see UNBOUNDED in metering.chat_bound.
     prediction: msgspec.Raw = _ABSENT
     web_search_options: msgspec.Raw = _ABSENT
@@ -108,7 +107,7 @@ def decode_chat(body: bytes) -> ChatRequest:
         fields = _fields.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _shape_error(error) from error
-    if not _has_distinct_fields(body, fields):
+    if not _is_what_it_seems(body, fields):
         parse_unique(body, None)
     if not request.model:
         raise RequestShapeError("you must provide a model", "model")
@@ -141,13 +140,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _has_distinct_fields(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
-    """Tell cheaply, from lengths, that no field stands twice: true only for the two usual ways of spacing."""
-    count = len(fields)
-    compact_bytes = (
-        1 + sum(map(len, fields)) + 4 * count + sum(len(memoryview(raw)) for raw in fields.values())
+def _is_what_it_seems(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
+    """Tell cheaply that no field stands twice, by writing the fields out again in the two usual ways of spacing."""
+    pairs = [(name.encode(), bytes(raw)) for name, raw in fields.items()]
+    return any(
+        body == b"{" + comma.join(b'"%b"%b%b' % (name, colon, raw) for name, raw in pairs) + b"}"
+        for comma, colon in ((b",", b":"), (b", ", b": "))
     )
-    return len(body) in (compact_bytes, compact_bytes + 2 * count - 1)
 
 
 def _shape_error(error: Exception) -> RequestShapeError:

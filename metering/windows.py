@@ -67,7 +67,7 @@ def window_at(spec: WindowSpec, at_ms: int) -> Window:
 def window_after(spec: WindowSpec, window: Window) -> Window:
     """Return the window that starts where this one ends; ``total`` is followed by itself."""
     span = _spans.get(spec)
-    if span is not None and span[0] == window:
+    if span is not None and (span[0] is window or span[0] == window):
         return span[1]
     return _following(spec, window)
 

@@ -1,0 +1,3 @@
+"""Tests of the arithmetic."""
+
+from __future__ import annotations
