@@ -41,6 +41,8 @@ _OWN_HEADERS = (
     ("accept-encoding", "identity"),
     ("user-agent", "farebox"),
 )
+# The caller's own id of an attempt, as OpenAI names it: what a bill or a support case is matched by.
+CORRELATION_HEADER = "x-client-request-id"
 _NOT_WRITTEN = "client error (Connect)"
 
 
@@ -136,7 +138,7 @@ class Door:
         try:
             request = (
                 client.post(url)
-                .headers([*_OWN_HEADERS, *outgoing.headers])
+                .headers([*_OWN_HEADERS, (CORRELATION_HEADER, granted.hold_id), *outgoing.headers])
                 .body_bytes(outgoing.body)
                 .streamed_read_buffer_limit(STREAM_BUFFER_BYTES if outgoing.stream else ANSWER_BUFFER_BYTES)
                 .build_streamed()

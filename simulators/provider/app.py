@@ -76,7 +76,7 @@ class Provider:
             method=exchange.method,
             path=sys.intern(path),
             authorization=_fingerprint(headers.get(b"authorization")),
-            hold_id=_text(headers.get(b"x-farebox-hold-id")),
+            hold_id=_text(headers.get(b"x-client-request-id")),
             idempotency_key=_text(headers.get(b"idempotency-key")),
             caller_request_id=_text(headers.get(b"x-request-id")),
         )

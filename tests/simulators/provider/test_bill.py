@@ -57,7 +57,7 @@ def test_every_request_has_one_record_and_the_totals_are_their_sums(sim: Simulat
 
 
 def test_a_record_carries_what_it_can_be_matched_by(sim: Simulator) -> None:
-    headers = {"x-farebox-hold-id": "hold_1", "idempotency-key": "once", "x-request-id": "mine"}
+    headers = {"x-client-request-id": "hold_1", "idempotency-key": "once", "x-request-id": "mine"}
     sim.ask("sim-mini", headers=headers)
     record = sim.only_record()
     assert (record["hold_id"], record["idempotency_key"], record["caller_request_id"]) == (
