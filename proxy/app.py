@@ -72,12 +72,9 @@ class Application:
         except Refusal as refusal:
             await self._refuse(exchange, gateway, refusal)
         except EnforcementUnavailable as error:
-            refusal = Refusal(
-                "enforcement_unavailable",
-                f"budgets cannot be checked right now: {error}",
-                retry_after_ms=1_000,
-            )
-            await self._refuse(exchange, gateway, refusal)
+            why = f"budgets cannot be checked right now: {error}"
+            closed = Refusal("enforcement_unavailable", why, retry_after_ms=1_000)
+            await self._refuse(exchange, gateway, closed)
         except Exception:
             log.exception("a request failed", extra={"request_id": exchange.request_id})
             await self._refuse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from types import TracebackType
 
 from proxy.asgi import Receive
 
@@ -30,10 +31,12 @@ class Watch:
             self._deadline.reschedule(self._loop.time())
         return self
 
-    async def __aexit__(self, *error: object) -> bool | None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._deadline is not None
         deadline, self._deadline = self._deadline, None
-        return await deadline.__aexit__(*error)  # type: ignore[arg-type]  # the three of an exception, passed on
+        await deadline.__aexit__(kind, error, trace)
 
     def allow(self, step_ms: int) -> None:
         """Give the next step this much time, or what is left."""

@@ -27,7 +27,8 @@ def _names(caller: Caller, tenant: Tenant) -> set[tuple[str, str]]:
     allowed = (caller.key.models_allowed, caller.customer.models_allowed if caller.customer else ())
     found: set[tuple[str, str]] = set()
     for account in tenant.policy.accounts:
-        for model in tenant.prices.models(account.provider):
-            if all(is_allowed(globs, model, account) for globs in allowed):
+        priced = {price.model for price in tenant.policy.prices if price.provider == account.provider}
+        for model in priced:
+            if "@" not in model and all(is_allowed(globs, model, account) for globs in allowed):
                 found.add((model if account.default else f"{account.name}/{model}", account.provider))
     return found

@@ -19,6 +19,7 @@ from proxy.streaming import Events, data_of
 # Text fields are strings as a rule; some providers send lists of parts or objects, which are counted as they stand.
 Text = str | list[Any] | dict[str, Any] | None
 TEXT_CHARS_MAX = 16_000_000
+ABSENT = msgspec.Raw(b"null")
 
 
 class Function(msgspec.Struct):
@@ -55,7 +56,7 @@ class Choice(msgspec.Struct):
 class Groq(msgspec.Struct):
     """Where Groq reports usage that nobody asked for."""
 
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = ABSENT
 
 
 class Document(msgspec.Struct):
@@ -63,17 +64,17 @@ class Document(msgspec.Struct):
 
     model: str | None = None
     choices: list[Choice] | None = None
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = ABSENT
     x_groq: Groq | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = ABSENT
 
 
 class Summary(msgspec.Struct):
     """What of a whole answer is needed when its usage is good."""
 
     model: str | None = None
-    usage: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
 
 
 _documents = msgspec.json.Decoder(Document)
@@ -85,19 +86,20 @@ _NULL = b"null"
 def read_answer(body: bytes) -> Report:
     """Read a whole answer; its text only where the usage does not suffice."""
     try:
-        summary = _summaries.decode(body)
+        summary: Summary | Document = _summaries.decode(body)
+    except msgspec.ValidationError:
+        summary = _decode(body)
     except msgspec.DecodeError:
         return Report(text=body.decode("utf-8", "replace"))
     report = Report(response_model=summary.model or "", error_inside=_is_given(summary.error))
-    if summary.usage is not None:
-        _take_usage(report, bytes(summary.usage))
+    _take_usage(report, bytes(summary.usage))
     if report.usage is None or not report.usage.all_output_tokens:
         pieces: list[str] = []
         document = _decode(body)
         for choice in document.choices or ():
             _gather(choice, pieces)
         report.text = "".join(pieces)
-        if report.usage is None and not report.impossible and document.x_groq and document.x_groq.usage:
+        if report.usage is None and not report.impossible and document.x_groq:
             _take_usage(report, bytes(document.x_groq.usage))
     return report
 
@@ -153,8 +155,10 @@ class ChatTap:
         if _is_given(document.error):
             self._error_inside = True
             return True
-        usage = document.usage if _is_given(document.usage) else document.x_groq and document.x_groq.usage
-        if not usage or not _is_given(usage):
+        usage = document.usage
+        if not _is_given(usage) and document.x_groq:
+            usage = document.x_groq.usage
+        if not _is_given(usage):
             return True
         self._usage = bytes(usage)
         return not (self._strip_usage and document.choices == [])
@@ -179,12 +183,12 @@ def _decode(data: bytes) -> Document:
     )
 
 
-def _raw(value: object) -> msgspec.Raw | None:
-    return None if value is None else msgspec.Raw(msgspec.json.encode(value))
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
-def _is_given(raw: msgspec.Raw | None) -> bool:
-    return raw is not None and bytes(raw) != _NULL
+def _is_given(raw: msgspec.Raw) -> bool:
+    return raw is not ABSENT and bytes(raw) != _NULL
 
 
 def _take_usage(report: Report, raw: bytes) -> None:
@@ -196,7 +200,7 @@ def _take_usage(report: Report, raw: bytes) -> None:
         report.impossible = str(error)
 
 
-def _usage(raw: bytes) -> Usage:
+def _usage(raw: bytes) -> Usage | None:
     try:
         return usage_from_openai(_objects.decode(raw))
     except msgspec.DecodeError as error:
