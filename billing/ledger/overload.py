@@ -1,4 +1,4 @@
-"""When admission has to stop so that what is open can still end: too much waits for the ledger, or memory is too full."""
+"""When admission has to stop, so that what is open can still end: too much unrecorded, or memory too full."""
 
 from __future__ import annotations
 

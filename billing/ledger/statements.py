@@ -31,6 +31,9 @@ ROLLUP_DIMENSIONS = (
     "tenant_id", "mode", "slot", "customer_id", "key_id", "account_id", "provider", "model", "basis", "kind",
     "tag_set_id",
 )  # fmt: skip
+ROLLUP_COLUMNS = (*ROLLUP_DIMENSIONS, *_ROLLUP_SUMS)
+WINDOW_SUMS = ["row_count", "spent_nanousd"]
+WINDOW_COLUMNS = ("tenant_id", "mode", "budget_id", "window_id", "measure", "shard", *WINDOW_SUMS)
 # Every zone's day begins on a quarter of an hour, so every zone's day is a sum of these.
 SLOT = "date_bin('15 minutes', started_at, timestamptz 'epoch')"
 
@@ -75,13 +78,13 @@ WITH fresh AS (
     RETURNING event_id, tenant_id, mode, shard, customer_id, key_id, account_id, provider, model, basis, kind,
               tag_set_id, started_at, {_listed(_BUCKET_SUMS)}, quote_cost_nanousd, cost_nanousd, charge_nanousd, draws
 ), rolled AS (
-    INSERT INTO usage_rollup ({_listed(ROLLUP_DIMENSIONS)}, {_listed(_ROLLUP_SUMS)})
+    INSERT INTO usage_rollup ({_listed(ROLLUP_COLUMNS)})
     {ROLLUP_SELECT.format(rows="fresh")}
     ON CONFLICT ({_listed(ROLLUP_DIMENSIONS)}) DO UPDATE SET {_added("usage_rollup", _ROLLUP_SUMS)}
 ), windows AS (
-    INSERT INTO budget_window (tenant_id, mode, budget_id, window_id, measure, shard, row_count, spent_nanousd)
+    INSERT INTO budget_window ({_listed(WINDOW_COLUMNS)})
     {WINDOW_SELECT.format(rows="fresh")}
-    ON CONFLICT (tenant_id, mode, budget_id, window_id, measure) DO UPDATE SET {_added("budget_window", ["row_count", "spent_nanousd"])}
+    ON CONFLICT ({_listed(WINDOW_COLUMNS[:5])}) DO UPDATE SET {_added("budget_window", WINDOW_SUMS)}
 )
 SELECT count(*) FROM fresh
 """
