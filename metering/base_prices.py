@@ -201,7 +201,9 @@ def _nanousd(usd: Decimal, units: int) -> int:
 def _name(constraint: StartDateConstraint | TimeOfDateConstraint) -> str:
     from genai_prices.types import StartDateConstraint
 
-    return str(constraint.start_date if isinstance(constraint, StartDateConstraint) else constraint.start_time)
+    return str(
+        constraint.start_date if isinstance(constraint, StartDateConstraint) else constraint.start_time
+    )
 
 
 def _validity(info: ModelInfo, at_ms: int) -> tuple[int, int]:

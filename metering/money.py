@@ -17,7 +17,7 @@ BASIS_POINTS = 10_000
 # Lua numbers are doubles: a window's sums must stay below 2**53 nano-dollars ($9,007,199.25).
 LIMIT_NANOUSD_MAX = NanoUsd(9_000_000 * NANOUSD_PER_USD)
 
-_USD = re.compile(r"(?P<sign>-?)(?P<whole>\d{1,12})(?:\.(?P<fraction>\d{1,9}))?")
+_USD = re.compile(r"(?P<sign>-?)(?P<whole>\d{1,12})(?:\.(?P<fraction>\d{1,9}))?", re.ASCII)
 
 
 def parse_usd(text: str) -> NanoUsd:

@@ -104,5 +104,6 @@ def _tiktoken(encoding: Encoding) -> Counter | None:
         return None
     # Its loader checks the very digests that the files were just checked against, so it has nothing to fetch.
     os.environ["TIKTOKEN_CACHE_DIR"] = str(place_vocabularies())
-    encode = tiktoken.get_encoding(encoding).encode_ordinary
-    return lambda text: len(encode(text))
+    encode = tiktoken.get_encoding(encoding).encode
+    # Not encode_ordinary: on a text too much for its regex that one panics, past any handler of errors.
+    return lambda text: len(encode(text, disallowed_special=()))

@@ -28,11 +28,10 @@ def test_dollars_are_read_exactly(text: str, amount_nanousd: int) -> None:
     assert parse_usd(text) == amount_nanousd
 
 
-@pytest.mark.parametrize("text", ["", "1e3", ".5", "5.", "$5", "1,000", "0.0000000001", "NaN", "+1", "٥"])
+@pytest.mark.parametrize(
+    "text", ["", "1e3", ".5", "5.", "$5", "1,000", "0.0000000001", "NaN", "+1", "\u0665"]
+)
 def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
-    if text == "٥":  # another script's digit reads as the number it is
-        assert parse_usd(text) == 5_000_000_000
-        return
     with pytest.raises(MoneyError, match="no dollar amount"):
         parse_usd(text)
 
