@@ -1,7 +1,7 @@
 """Putting rows in force: from the outbox into Redis, at once where possible, else by the publisher's loop.
 
-Everything may be repeated and may arrive out of order: each document carries its version and Redis refuses an older one,
-which is as good as published, for a newer one is there.
+Everything may be repeated and may arrive out of order: each document carries its version and Redis refuses an older
+one, which is as good as published, for a newer one is there.
 """
 
 from __future__ import annotations

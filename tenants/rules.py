@@ -94,7 +94,7 @@ def models_allowed(value: Iterable[str]) -> list[str]:
 
 def metadata(value: Mapping[str, str]) -> dict[str, str]:
     """A tenant's own notes on a row: a few short strings by name."""
-    fits = all(len(key) <= 40 and isinstance(text, str) and len(text) <= 500 for key, text in value.items())
+    fits = all(len(key) <= 40 and len(text) <= 500 for key, text in value.items())
     if not fits or len(value) > METADATA_PAIRS_MAX:
         raise InvalidInput(
             "metadata", f"metadata takes up to {METADATA_PAIRS_MAX} names of 40 characters with texts of 500"

@@ -97,7 +97,7 @@ def _refuse_inward(host: str) -> None:
     inward_name = (
         host == "localhost" or host.endswith(_INWARD_SUFFIXES) or ("." not in host and address is None)
     )
-    if inward_name or (address is not None and not _is_public(address)):
+    if inward_name or (address is not None and not is_public(address)):
         raise UnsafeUpstream(
             _FIELD,
             f"{host} is a private address; the installation must allow it in FAREBOX_ALLOW_PRIVATE_UPSTREAMS",
@@ -134,12 +134,12 @@ def _number(text: str) -> int | None:
         return None
 
 
-def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """An embedded IPv4 address is judged as well: ::ffff:127.0.0.1 and 64:ff9b::7f00:1 are loopback."""
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an address is public. An embedded IPv4 one is judged: ::ffff:127.0.0.1 is loopback."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in ipaddress.ip_network("64:ff9b::/96"):
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
-            return _is_public(inner)
+            return is_public(inner)
     return address.is_global and not address.is_multicast and not address.is_reserved

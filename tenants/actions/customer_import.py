@@ -17,10 +17,11 @@ from tenants.actions.customers import upsert_customer
 from tenants.actions.recording import Actor
 from tenants.errors import InvalidInput, TenantsError
 from tenants.models import Budget, Customer, Tenant
+from tenants.percent import parse_percent
 
 LINES_MAX = 10_000
 REQUIRED = "external_id"
-COLUMNS = (REQUIRED, "name", "limit_usd", "window", "on_exhaustion", "markup_bp")
+COLUMNS = (REQUIRED, "name", "limit_usd", "window", "on_exhaustion", "markup_percent")
 METADATA_PREFIX = "metadata."
 
 
@@ -59,7 +60,7 @@ def import_customers_csv(*, tenant: Tenant, mode: str, actor: Actor, text: str) 
         try:
             with transaction.atomic():
                 customer, created, made = _take(tenant, mode, actor, row)
-        except (TenantsError, MoneyError) as error:
+        except (TenantsError, MoneyError, ValueError) as error:
             lines.append(ImportedLine(number, external_id, "failed", error=str(error)))
             continue
         entries += made
@@ -94,8 +95,8 @@ def _take(
     values: dict[str, Any] = {}
     if "name" in row:
         values["name"] = row["name"]
-    if "markup_bp" in row:
-        values["markup_bp"] = _whole(row["markup_bp"], field="markup_bp")
+    if "markup_percent" in row:
+        values["markup_bp"] = parse_percent(row["markup_percent"])
     if notes := {
         name.removeprefix(METADATA_PREFIX): row[name] for name in row if name.startswith(METADATA_PREFIX)
     }:
@@ -131,10 +132,3 @@ def _give_budget(actor: Actor, customer: Customer, row: Mapping[str, str]) -> tu
         budget_id=budget_id,
     )
     return made.entries
-
-
-def _whole(text: str, *, field: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InvalidInput(field, f"{field} {text!r} is no whole number") from error

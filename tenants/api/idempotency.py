@@ -1,7 +1,8 @@
 """Idempotency-Key on every POST: the same key with the same request is answered as before and does nothing again.
 
-A key is claimed in a transaction of its own, so that a second call meets it at once. The answer is kept in the transaction
-of the change itself: a claim without an answer means that nothing was changed, and may be taken over once it is old.
+A key is claimed in a transaction of its own, so that a second call meets it at once. The answer is kept in the
+transaction of the change itself: a claim without an answer means that nothing was changed, and may be
+taken over once it is old.
 """
 
 from __future__ import annotations

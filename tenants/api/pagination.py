@@ -12,7 +12,7 @@ from rest_framework.response import Response
 class NewestFirst(CursorPagination):
     """Answers ``{"data": […], "next": URL or null, "next_cursor": text or null}``; ``limit`` sets the page's size."""
 
-    ordering = ("-created_at", "-id")
+    ordering: tuple[str, ...] = ("-created_at", "-id")
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 200

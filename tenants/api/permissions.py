@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from tenants.api.authentication import ApiCaller
 from tenants.api.problems import Forbidden, Unauthorized
 from tenants.scopes import allows
+
+if TYPE_CHECKING:
+    # Imported for real it would come round to this module: DRF reads its settings while its views are loaded.
+    from rest_framework.views import APIView
 
 
 class HasScope(BasePermission):

@@ -10,7 +10,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from enforcement.errors import EnforcementError
 from metering.errors import MeteringError
@@ -80,7 +79,6 @@ def problem_response(status: int, code: str, detail: str, **more: Any) -> Respon
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn what a view raised into a problem document; None = a fault of ours, which Django logs and answers."""
-    set_rollback()
     if isinstance(error, exceptions.APIException):
         return _from_api_exception(error)
     if isinstance(error, TenantsError | MeteringError | EnforcementError):
@@ -112,8 +110,6 @@ def _from_api_exception(error: exceptions.APIException) -> Response:
     header = getattr(error, "auth_header", None)
     if header:
         response["WWW-Authenticate"] = header
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        response["Retry-After"] = str(int(error.wait) + 1)
     return response
 
 

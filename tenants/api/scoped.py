@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +15,7 @@ from enforcement.keys import Mode as ModeName
 from tenants.actions.recording import Actor, Change
 from tenants.api import idempotency
 from tenants.api.authentication import ApiCaller
+from tenants.api.pagination import NewestFirst
 from tenants.models import Tenant
 from tenants.publishing import publish_now
 
@@ -59,7 +60,13 @@ class ScopedView(APIView):
         """Answer as before where the request was answered before."""
         if isinstance(exc, idempotency.Replayed):
             return Response(exc.body, status=exc.status, headers={"Idempotent-Replayed": "true"})
-        return super().handle_exception(exc)
+        try:
+            return super().handle_exception(exc)
+        except Exception:
+            # A fault of ours: what was not committed may be tried again at once.
+            if self._claim is not None and not self._claim.is_kept:
+                self._claim.drop()
+            raise
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep a success for its Idempotency-Key; a refusal changed nothing and frees the key."""
@@ -70,16 +77,34 @@ class ScopedView(APIView):
             self._claim.keep(answer.status_code, answer.data)
         return answer
 
-    def carry_out(self, act: Callable[[], Change[Row]], shape: Shape[Row]) -> Response:
-        """Run an action and put it in force: 201 or 200 once it is, 202 with ``pending`` while it is not."""
+    def carry_out(
+        self, act: Callable[[], Change[Row]], shape: Shape[Row], *, plain: Shape[Row] | None = None
+    ) -> Response:
+        """Run an action and put it in force: 201 or 200 once it is, 202 with ``pending`` while it is not.
+
+        ``plain`` is the shape for within the transaction, where ``shape`` would ask Redis.
+        """
         with transaction.atomic():
             change = act()
-            self._keep(202, {**shape(change.row), "pending": True})
+            self._keep(202, {**(plain or shape)(change.row), "pending": True})
         in_force = publish_now(change.entries)
         status = (201 if change.created else 200) if in_force else 202
         body = {**shape(change.row), "pending": not in_force}
         self._keep(status, body)
         return Response(body, status=status)
+
+    def page(
+        self,
+        rows: QuerySet[Row],
+        shape_many: Callable[[list[Row]], list[dict[str, Any]]],
+        *,
+        by: tuple[str, ...] = NewestFirst.ordering,
+    ) -> Response:
+        """Answer one page of a list, newest first; rows of a page are shaped together."""
+        paginator = NewestFirst()
+        paginator.ordering = by
+        found = paginator.paginate_queryset(rows, self.request, view=self) or []
+        return paginator.get_paginated_response(shape_many(list(found)))
 
     def _keep(self, status: int, body: dict[str, Any]) -> None:
         if self._claim is not None:

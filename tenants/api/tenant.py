@@ -1,0 +1,137 @@
+"""The tenant itself: settings, markup and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants.actions import tenants as actions
+from tenants.actions.recording import Change
+from tenants.api.money_serializers import MarkupOut, SettingsIn, SettingsOut
+from tenants.api.scoped import ScopedView
+from tenants.api.serializers import AuditOut, MarkupFields
+from tenants.balances import pending_ids
+from tenants.models import AuditEntry, TenantSettings
+
+
+def shape_settings(settings: TenantSettings) -> dict[str, Any]:
+    """The settings of one mode as JSON."""
+    names = set(SettingsOut().fields) - {"name", "zone", "tenant", "pending", "default_budget"}
+    default = None
+    if settings.default_limit_nanousd is not None:
+        default = {
+            "limit_usd": settings.default_limit_nanousd,
+            "window": settings.default_window_kind,
+            "zone": settings.default_zone,
+            "measure": settings.default_measure,
+            "on_exhaustion": settings.default_on_exhaustion,
+        }
+    row = {
+        **{name: getattr(settings, name) for name in names},
+        "tenant_id": settings.tenant_id,
+        "name": settings.tenant.name,
+        "zone": settings.tenant.zone,
+        "default_budget": default,
+        "pending": bool(pending_ids([settings.tenant_id])),
+    }
+    return dict(SettingsOut(row).data)
+
+
+def shape_markup(settings: TenantSettings) -> dict[str, Any]:
+    """The markup of one mode as JSON."""
+    names = ("markup_bp", "markup_fixed_nanousd", "markup_models")
+    row = {name: getattr(settings, name) for name in names}
+    return dict(MarkupOut({**row, "pending": bool(pending_ids([settings.tenant_id]))}).data)
+
+
+class SettingsView(ScopedView):
+    """What holds for every call of the key's mode."""
+
+    scope_noun = "settings"
+
+    def _row(self) -> TenantSettings:
+        return TenantSettings.objects.select_related("tenant").get(tenant=self.tenant, mode=self.mode)
+
+    @extend_schema(operation_id="settings_get", responses=SettingsOut)
+    def get(self, request: Request) -> Response:
+        """Read the settings."""
+        return Response(shape_settings(self._row()))
+
+    @extend_schema(operation_id="settings_change", request=SettingsIn, responses=SettingsOut)
+    def patch(self, request: Request) -> Response:
+        """Change settings, in force for the next request."""
+        given = SettingsIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        return self.carry_out(lambda: self._change(dict(given.validated_data)), shape_settings)
+
+    def _change(self, values: dict[str, Any]) -> Change[TenantSettings]:
+        entries: tuple[int, ...] = ()
+        own = {name: values.pop(name) for name in ("name", "zone") if name in values}
+        if own:
+            entries = actions.change_tenant(tenant=self.tenant, actor=self.actor, **own).entries
+        if "default_budget" in values:
+            values |= _default_columns(values.pop("default_budget"))
+        if values:
+            change = actions.change_settings(
+                tenant=self.tenant, mode=self.mode, actor=self.actor, changes=values
+            )
+            entries += change.entries
+        return Change(self._row(), entries)
+
+
+def _default_columns(given: dict[str, Any] | None) -> dict[str, Any]:
+    """The template's columns; setting one admits unknown customers, taking it away refuses them."""
+    if given is None:
+        return {"default_limit_nanousd": None, "unknown_customer": "refuse"}
+    return {
+        "default_limit_nanousd": given["limit_usd"],
+        "default_window_kind": given["window"],
+        "default_zone": given["zone"],
+        "default_measure": given["measure"],
+        "default_on_exhaustion": given["on_exhaustion"],
+    }
+
+
+class MarkupView(ScopedView):
+    """How cost becomes charge."""
+
+    scope_noun = "prices"
+
+    @extend_schema(operation_id="markup_get", responses=MarkupOut)
+    def get(self, request: Request) -> Response:
+        """Read the tenant's markup."""
+        return Response(shape_markup(self.tenant.settings_for(self.mode)))
+
+    @extend_schema(operation_id="markup_put", request=MarkupFields, responses=MarkupOut)
+    def put(self, request: Request) -> Response:
+        """Set the whole markup; what is not given is none. Customers with one of their own keep it."""
+        given = MarkupFields(data=request.data)
+        given.is_valid(raise_exception=True)
+        values = {"markup_bp": 0, **given.validated_data}
+        return self.carry_out(
+            lambda: actions.set_markup(tenant=self.tenant, mode=self.mode, actor=self.actor, **values),
+            shape_markup,
+        )
+
+
+class AuditLogView(ScopedView):
+    """Who changed what in the key's mode and in what concerns both modes."""
+
+    scope_noun = "audit_log"
+
+    @extend_schema(
+        operation_id="audit_log_list",
+        parameters=[OpenApiParameter("object_id"), OpenApiParameter("action"), OpenApiParameter("actor_id")],
+        responses=AuditOut(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List audit entries, newest first."""
+        rows = AuditEntry.objects.for_tenant(self.tenant).filter(Q(mode=self.mode) | Q(mode=""))
+        for name in ("object_id", "action", "actor_id"):
+            if name in request.query_params:
+                rows = rows.filter(**{name: request.query_params[name]})
+        return self.page(rows, lambda found: [dict(AuditOut(row).data) for row in found], by=("-at", "-id"))

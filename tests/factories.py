@@ -1,0 +1,100 @@
+"""Rows for tests: two tenants, Acme and Globex, and whatever they have. Made by the actions, as everything is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metering.money import parse_usd
+from tenants.actions import budgets, customers, keys, prices, provider_accounts, tenants
+from tenants.actions.recording import Actor
+from tenants.models import Budget, Customer, Key, PriceEntry, ProviderAccount, Tenant
+
+ACTOR = Actor("operator", "tests", "Tests")
+
+
+def make_tenant(name: str = "Acme", **terms: Any) -> Tenant:
+    """A tenant with its settings for test and live."""
+    return tenants.create_tenant(name=name, **terms).row
+
+
+def make_customer(
+    tenant: Tenant, external_id: str = "customer-1", *, mode: str = "test", **values: Any
+) -> Customer:
+    """A customer of a tenant."""
+    change = customers.upsert_customer(
+        tenant=tenant, mode=mode, actor=ACTOR, external_id=external_id, values=values
+    )
+    return change.row
+
+
+def make_budget(
+    tenant: Tenant,
+    target: Customer | Key | None = None,
+    *,
+    mode: str = "test",
+    limit: str = "50.00",
+    **terms: Any,
+) -> Budget:
+    """A budget, its limit given in dollars: for a customer, a key, or the tenant."""
+    full = budgets.BudgetTerms(limit_nanousd=parse_usd(limit), **terms)
+    return budgets.create_budget(tenant=tenant, mode=mode, actor=ACTOR, terms=full, target=target).row
+
+
+def make_key(
+    tenant: Tenant, customer: Customer | None = None, *, mode: str = "test", **values: Any
+) -> keys.IssuedKey:
+    """A customer key, or without a customer a server key; ``kind="api"`` with scopes for an API key."""
+    kind = values.pop("kind", "customer" if customer else "server")
+    return keys.create_key(tenant=tenant, mode=mode, kind=kind, actor=ACTOR, customer=customer, values=values)
+
+
+def make_api_key(tenant: Tenant, *, mode: str = "test", scopes: tuple[str, ...] = ("*",)) -> str:
+    """The secret of an API key."""
+    return make_key(tenant, kind="api", mode=mode, scopes=list(scopes), name="tests").secret
+
+
+def make_account(tenant: Tenant, *, mode: str = "test", **terms: Any) -> ProviderAccount:
+    """A provider account; openai's unless said otherwise."""
+    full = {"provider": "openai", "name": "main", "api_key": "sk-0123456789abcdefghijklmnop", **terms}
+    change = provider_accounts.create_provider_account(
+        tenant=tenant, mode=mode, actor=ACTOR, terms=provider_accounts.AccountTerms(**full)
+    )
+    return change.row
+
+
+def make_price(
+    tenant: Tenant, model: str = "sim-mini", *, mode: str = "test", **rates_nanousd: int
+) -> PriceEntry:
+    """A price of the provider ``sim``, in nano-dollars per million tokens."""
+    rates = rates_nanousd or {"input": 1_000_000_000, "output": 2_000_000_000}
+    terms = prices.PriceTerms(rates=rates)
+    return prices.put_price(tenant=tenant, mode=mode, actor=ACTOR, name=("sim", model), terms=terms).row
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A tenant with one of each, in one mode."""
+
+    tenant: Tenant
+    customer: Customer
+    budget: Budget
+    key: keys.IssuedKey
+    account: ProviderAccount
+    price: PriceEntry
+    api_key: str
+
+
+def make_holding(name: str, *, mode: str = "test", tenant: Tenant | None = None) -> Holding:
+    """A tenant with a customer, its budget and key, a provider account, a price and an API key."""
+    owner = tenant or make_tenant(name)
+    customer = make_customer(owner, f"{name.lower()}-1", mode=mode, name=f"{name}'s first")
+    return Holding(
+        tenant=owner,
+        customer=customer,
+        budget=make_budget(owner, customer, mode=mode),
+        key=make_key(owner, customer, mode=mode),
+        account=make_account(owner, mode=mode),
+        price=make_price(owner, mode=mode),
+        api_key=make_api_key(owner, mode=mode),
+    )
