@@ -85,13 +85,17 @@ def parse_reply(raw: Sequence[Any]) -> Reply:
     Raises: ShardClosed when the script found another life of the shard, or one that is not open;
     EnforcementUnavailable when it is no reply of ours.
     """
-    if not isinstance(raw, list) or len(raw) < 5:
-        raise EnforcementUnavailable(f"a script answered {raw!r}, which is no reply of ours")
-    status = _text(raw[0])
-    reply = Reply(status, int(raw[1]), int(raw[2]), int(raw[3]), int(raw[4]), raw[5:])
-    if status == "closed":
+    reply = read_reply(raw)
+    if reply.status == "closed":
         raise ShardClosed(f"the shard is at epoch {reply.epoch} and not open to this caller")
     return reply
+
+
+def read_reply(raw: Sequence[Any]) -> Reply:
+    """Read a script's reply, ``closed`` like any other status. Raises: EnforcementUnavailable."""
+    if not isinstance(raw, list) or len(raw) < 5:
+        raise EnforcementUnavailable(f"a script answered {raw!r}, which is no reply of ours")
+    return Reply(_text(raw[0]), int(raw[1]), int(raw[2]), int(raw[3]), int(raw[4]), raw[5:])
 
 
 def _text(value: str | bytes) -> str:

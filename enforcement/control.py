@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enforcement.calls import parse_draws, parse_reply
 from enforcement.control_calls import (
     ControlCall,
     begin_rebuild_call,
+    complete_customers_call,
     load_new_call,
     open_call,
-    parse_balance,
+    parse_balances,
     publish_call,
     publish_customer_call,
     read_budgets_call,
@@ -25,10 +25,9 @@ from enforcement.control_calls import (
 from enforcement.control_client import ControlClient, unavailable_on_failure
 from enforcement.decisions import Balance
 from enforcement.errors import ShardClosed
+from enforcement.hold_records import read_holds
 from enforcement.keys import Scope, deadlines_key, shard_key
 from enforcement.policies import BudgetRef, CustomerPolicy, KeyPolicy, TenantPolicy, encode_policy
-
-HOLDS_SHOWN_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +127,7 @@ class Control:
         if not budget_ids:
             return []
         reply = self.client.run(read_budgets_call(scope, budget_ids))
-        return [
-            parse_balance(budget_id, flat, seq=reply.seq)
-            for budget_id, flat in zip(budget_ids, reply.rest, strict=True)
-        ]
+        return parse_balances(budget_ids, reply)
 
     def published_versions(self, scope: Scope, policy_keys: Sequence[str]) -> list[int]:
         """Read the versions in force of policies, 0 where there is none."""
@@ -145,26 +141,29 @@ class Control:
         """List a tenant's holds that have not ended, the one due first at the head."""
         prefix = scope.hold("").encode()
         with unavailable_on_failure():
-            due = self.client.redis.zrange(
-                deadlines_key(scope.shard), 0, HOLDS_SHOWN_MAX - 1, withscores=True
-            )
-            ours = [(key, int(deadline_ms)) for key, deadline_ms in due if key.startswith(prefix)]
-            pipeline = self.client.redis.pipeline(transaction=False)
-            for key, _ in ours:
-                pipeline.hmget(key, "state", "cost", "charge", "draws")
-            records = pipeline.execute()
+            due = self.client.redis.zrange(deadlines_key(scope.shard), 0, -1, withscores=True)
+        deadlines_ms = {key: int(deadline_ms) for key, deadline_ms in due if key.startswith(prefix)}
         return [
             OpenHold(
-                hold_id=key.removeprefix(prefix).decode(),
-                state=state.decode(),
+                hold_id=record.ref.hold_id,
+                state=record.state,
                 deadline_ms=deadline_ms,
-                cost_nanousd=int(cost),
-                charge_nanousd=int(charge),
-                budget_ids=tuple(draw.budget_id for draw in parse_draws(draws)),
+                cost_nanousd=record.cost_nanousd,
+                charge_nanousd=record.charge_nanousd,
+                budget_ids=tuple(draw.budget_id for draw in record.ref.draws),
             )
-            for (key, deadline_ms), (state, cost, charge, draws) in zip(ours, records, strict=True)
-            if state in (b"reserved", b"dispatched")
+            for record, deadline_ms in zip(
+                read_holds(self.client, list(deadlines_ms)), deadlines_ms.values(), strict=True
+            )
+            if record is not None
         ]
+
+    def complete_customers(self, scope: Scope, *, epoch: int) -> bool:
+        """Say that every customer the database has was published in this epoch, so that strangers are really new.
+
+        False when another epoch has begun meanwhile: publish them again.
+        """
+        return self._is(complete_customers_call(scope, epoch=epoch), "complete")
 
     def ensure_open(self, scope: Scope) -> None:
         """Open the shard of an empty Redis that has no past: for a first start and for tests, not for a rebuild.
@@ -184,7 +183,3 @@ class Control:
     def _is(self, call: ControlCall, status: str) -> bool:
         return self.client.run(call).status == status
 
-
-def statuses(client: ControlClient, calls: Sequence[ControlCall]) -> list[str]:
-    """Run many control scripts and return their statuses. Raises: ShardClosed when any shard is closed."""
-    return [parse_reply(raw).status for raw in client.run_many(calls)]

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
-from enforcement.calls import Argument, Script
+from enforcement.calls import (
+    TOMBSTONE_ENDED_MS,
+    TOMBSTONE_EXPIRED_MS,
+    Argument,
+    BookedDraw,
+    Reply,
+    Script,
+    format_draws,
+)
 from enforcement.decisions import Balance, WindowBalance
-from enforcement.keys import Scope, shard_key, wanted_key
+from enforcement.hold_calls import HoldRef
+from enforcement.keys import Scope, deadlines_key, shard_key, usage_key, wanted_key
 from enforcement.policies import BudgetRef
 from metering.ids import external_digest
 from metering.money import LIMIT_NANOUSD_MAX
@@ -30,6 +40,13 @@ REMOVE_BUDGET = Script("remove_budget")
 READ_BUDGETS = Script("read_budgets")
 BEGIN_REBUILD = Script("begin_rebuild")
 OPEN = Script("open")
+BEGIN_LOAD = Script("begin_load")
+LOAD = Script("load")
+CARRY = Script("carry")
+BURY = Script("bury")
+FORGET = Script("forget")
+RETIRE = Script("retire")
+MARK_RECORDED = Script("mark_recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,39 @@ class ControlCall:
     def parts(self) -> tuple[Argument, ...]:
         """Everything that follows the script in EVALSHA: the number of keys, the keys, the arguments."""
         return (len(self.keys) + 1, shard_key(self.shard), *self.keys, *self.args)
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderMark:
+    """How far the ledger is, as the ledger itself says."""
+
+    epoch: int = 0
+    seq: int = 0
+    stream_id: str = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLoad:
+    """A budget as the database has it, with the ledger's sums of the windows that still matter."""
+
+    scope: Scope
+    budget_id: str
+    limit_nanousd: int
+    version: int
+    windows: tuple[tuple[str, int], ...] = ()  # window id, spent_nanousd
+
+
+@dataclass(frozen=True, slots=True)
+class EndedHold:
+    """A hold the ledger has rows for: how it ended, and what is booked for it in all."""
+
+    scope: Scope
+    hold_id: str
+    state: Literal["settled", "released", "expired"]
+    cost_nanousd: int
+    charge_nanousd: int
+    draws: tuple[BookedDraw, ...]
+    corrections: int = 0
 
 
 def publish_call(scope: Scope, policy_key: str, *, version: int, body: bytes) -> ControlCall:
@@ -116,14 +166,90 @@ def open_call(shard: int, *, epoch: int) -> ControlCall:
     return ControlCall(OPEN, shard, (), (epoch,))
 
 
+def begin_load_call(scope: Scope, budget_id: str) -> ControlCall:
+    """Open the record of a budget that is not loaded, at the shard's present position."""
+    return ControlCall(BEGIN_LOAD, scope.shard, (scope.budget(budget_id),), ())
+
+
+def load_call(load: BudgetLoad, mark: RecorderMark, *, epoch: int, opening: int | None = None) -> ControlCall:
+    """Give a budget its limit and the ledger's sums. ``opening`` is what ``begin_load`` said; None in a rebuild."""
+    check_limit(load.limit_nanousd)
+    scope = load.scope
+    shard = scope.shard
+    sums = [part for window_id, spent_nanousd in load.windows for part in (window_id, spent_nanousd)]
+    return ControlCall(
+        LOAD,
+        shard,
+        (scope.budget(load.budget_id), usage_key(shard), wanted_key(shard)),
+        (
+            epoch,
+            load.limit_nanousd,
+            load.version,
+            "" if opening is None else opening,
+            mark.epoch,
+            mark.seq,
+            mark.stream_id,
+            f"{scope.tenant_id}:{scope.mode}:{load.budget_id}",
+            *sums,
+        ),
+    )
+
+
+def carry_call(shard: int, refs: Sequence[HoldRef], *, epoch: int, lease_ms: int) -> ControlCall:
+    """Take up to 100 holds of an older epoch over, so that they can expire."""
+    keys = [deadlines_key(shard)]
+    args: list[Argument] = [epoch, lease_ms]
+    for ref in refs:
+        ref_keys = (ref.scope.hold(ref.hold_id), *(ref.scope.budget(draw.budget_id) for draw in ref.draws))
+        keys += ref_keys
+        args.append(len(ref_keys))
+    return ControlCall(CARRY, shard, tuple(keys), tuple(args))
+
+
+def bury_call(hold: EndedHold, *, epoch: int) -> ControlCall:
+    """Write the tombstone of a hold that the ledger knows to have ended."""
+    scope = hold.scope
+    tombstone_ms = TOMBSTONE_EXPIRED_MS if hold.state == "expired" else TOMBSTONE_ENDED_MS
+    args = (epoch, hold.state, hold.cost_nanousd, hold.charge_nanousd, hold.corrections)
+    return ControlCall(
+        BURY,
+        scope.shard,
+        (deadlines_key(scope.shard), scope.hold(hold.hold_id)),
+        (*args, scope.tenant_id, scope.mode, format_draws(hold.draws), tombstone_ms),
+    )
+
+
+def forget_call(shard: int, hold_keys: Iterable[str]) -> ControlCall:
+    """Take members out of the deadlines whose hold is not open."""
+    return ControlCall(FORGET, shard, (deadlines_key(shard), *hold_keys), ())
+
+
+def retire_call(shard: int, record_keys: Iterable[str], *, epoch: int) -> ControlCall:
+    """Delete published records that an older epoch left."""
+    return ControlCall(RETIRE, shard, tuple(record_keys), (epoch,))
+
+
+def mark_recorded_call(shard: int, *, epoch: int, seq: int) -> ControlCall:
+    """Say how far the ledger has committed."""
+    return ControlCall(MARK_RECORDED, shard, (), (epoch, seq))
+
+
 def check_limit(limit_nanousd: int) -> None:
     """Refuse a limit that Lua could not count exactly. Raises: ValueError."""
     if not 0 <= limit_nanousd <= LIMIT_NANOUSD_MAX:
         raise ValueError(f"a limit of {limit_nanousd} nano-dollars is not within 0 and {LIMIT_NANOUSD_MAX}")
 
 
-def parse_balance(budget_id: str, flat: Sequence[bytes], *, seq: int) -> Balance | None:
-    """Read one budget out of ``read_budgets``' reply; None when it is not loaded."""
+def parse_balances(budget_ids: Sequence[str], reply: Reply) -> list[Balance | None]:
+    """Read ``read_budgets``' reply; None for a budget that is not loaded."""
+    last_event_seq, *records = reply.rest
+    return [
+        _balance(budget_id, flat, reply.seq, last_event_seq)
+        for budget_id, flat in zip(budget_ids, records, strict=True)
+    ]
+
+
+def _balance(budget_id: str, flat: Sequence[bytes], seq: int, last_event_seq: int) -> Balance | None:
     if not flat:
         return None
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -143,4 +269,5 @@ def parse_balance(budget_id: str, flat: Sequence[bytes], *, seq: int) -> Balance
         epoch=int(fields[b"epoch"]),
         seq=seq,
         windows=windows,
+        last_event_seq=last_event_seq,
     )

@@ -11,7 +11,7 @@ import redis
 from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
-from enforcement.calls import Call, Life, Reply, Script, parse_reply
+from enforcement.calls import Call, Life, Reply, Script, parse_reply, read_reply
 from enforcement.control_calls import ControlCall
 from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import shard_key
@@ -82,6 +82,16 @@ class ControlClient:
                 node.connection_pool.release(connection)
         return parse_reply(raw)
 
+    def run_ids(self, shards: Sequence[int]) -> dict[int, str]:
+        """Ask which process serves each shard now."""
+        with unavailable_on_failure():
+            if not self.is_cluster:
+                run_id = str(self.redis.info("server")["run_id"])
+                return dict.fromkeys(shards, run_id)
+            found = self.redis.info("server", target_nodes=RedisCluster.PRIMARIES)
+            nodes = {shard: self.redis.get_node_from_key(shard_key(shard)).name for shard in shards}
+        return {shard: str(found[name]["run_id"]) for shard, name in nodes.items()}
+
     def _node_of(self, shard: int) -> Any:
         if not self.is_cluster:
             return self.redis
@@ -96,6 +106,17 @@ class ControlClient:
         for start in range(0, len(calls), CALLS_PER_PIPELINE_MAX):
             replies += self._run_batch(calls[start : start + CALLS_PER_PIPELINE_MAX])
         return replies
+
+    def replies(self, calls: Sequence[ControlCall]) -> list[Reply]:
+        """Run many scripts in few round trips; a closed shard is a reply like any other (status ``closed``).
+
+        Raises: EnforcementUnavailable when any script fails.
+        """
+        return [read_reply(raw) for raw in self.run_many(calls)]
+
+    def statuses(self, calls: Sequence[ControlCall]) -> list[str]:
+        """As ``replies``, for those who need the statuses only."""
+        return [reply.status for reply in self.replies(calls)]
 
     def _run_batch(self, calls: Sequence[ControlCall]) -> list[Any]:
         with unavailable_on_failure():

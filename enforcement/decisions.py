@@ -265,3 +265,4 @@ class Balance:
     epoch: int
     seq: int
     windows: tuple[WindowBalance, ...] = field(default=())
+    last_event_seq: int = 0  # a recorder that is here has booked everything the sums hold

@@ -37,7 +37,8 @@ end
 
 -- Under traffic: the sums reach past the position the record was opened at, and no end has touched it since.
 local function is_untouched()
-  if known[5] ~= ARGV[4] or ARGV[5] ~= ARGV[1] or tonumber(ARGV[6]) < tonumber(ARGV[4]) then
+  local is_summed = ARGV[4] == '0' or (ARGV[5] == ARGV[1] and tonumber(ARGV[6]) >= tonumber(ARGV[4]))
+  if known[5] ~= ARGV[4] or not is_summed then
     return false
   end
   local record = redis.call('HGETALL', KEYS[2])

@@ -173,7 +173,8 @@ def test_budgets_are_read_together_at_one_position(control: Control) -> None:
 
 
 def test_open_holds_are_listed_for_one_tenant_only(control: Control, redis_client: redis.Redis) -> None:
-    fields = {"cost": 10, "charge": 12, "draws": "bud_1:w1:charge,bud_t:w1:cost"}
+    fields = {"cost": 10, "charge": 12, "draws": "bud_1:w1:charge,bud_t:w1:cost", "epoch": 1}
+    fields |= {"tenant": ACME.tenant_id, "mode": "test"}
     redis_client.hset(ACME.hold("h1"), mapping={"state": "dispatched", **fields})
     redis_client.hset(ACME.hold("h2"), mapping={"state": "settled", **fields})
     live = Scope(ACME.tenant_id, "live")
