@@ -73,7 +73,8 @@ class Relay:
             if watch.cut_word:
                 return watch.cut_word
             # A caller that does not read for so long has gone as well.
-            return "client_gone" if watch.caller_gone or self._sending else "timeout"
+            watch.caller_gone = watch.caller_gone or self._sending
+            return "client_gone" if watch.caller_gone else "timeout"
         return "client_gone" if watch.caller_gone else "complete"
 
     async def _pass_on(self, piece: bytes) -> None:

@@ -36,6 +36,7 @@ from metering.events import EventBody, decode_body
 from metering.ids import make_id
 from metering.money import parse_usd
 from tests.plugin import HOME
+from tests.proxy.echo import Echo
 
 ROOT = Path(__file__).parents[2]
 SIM_KEY = "sk-sim-0123456789abcdef"
@@ -294,3 +295,10 @@ class Bill:
 @pytest.fixture
 def bill(simulator: str) -> Bill:
     return Bill(simulator)
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    server = Echo()
+    yield server
+    server.close()
