@@ -98,9 +98,7 @@ def _window_at(spec: WindowSpec, at_ms: int) -> Window:
 def _cut(spec: WindowSpec, zone: ZoneInfo, at_ms: int) -> Window:
     local = (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).date()
     first = _first_date(spec, local)
-    # Clocks that go back over midnight show yesterday's date inside today's window, so look one window either way.
-    if at_ms < _boundary_ms(zone, first):
-        first = _first_date(spec, first - timedelta(days=1))
+    # Clocks that go back over midnight show yesterday's date inside today's window.
     following = _next_date(spec, first)
     while at_ms >= _boundary_ms(zone, following):
         first, following = following, _next_date(spec, following)
