@@ -67,11 +67,15 @@ def _wait_for_recorder(feed: Feed, shard: int, wait: Callable[[float], None]) ->
     for _ in range(int(WAIT_SECONDS_MAX / POLL_SECONDS)):
         state = feed.states([shard])[shard]
         if state.epoch != wanted.epoch:
-            raise RecorderTooSlow(f"shard {shard} was rebuilt meanwhile: epoch {wanted.epoch} is now {state.epoch}")
+            raise RecorderTooSlow(
+                f"shard {shard} was rebuilt meanwhile: epoch {wanted.epoch} is now {state.epoch}"
+            )
         if state.recorded_seq >= wanted.last_event_seq:
             return
         wait(POLL_SECONDS)
-    raise RecorderTooSlow(f"shard {shard} is recorded up to {state.recorded_seq}, not to {wanted.last_event_seq}")
+    raise RecorderTooSlow(
+        f"shard {shard} is recorded up to {state.recorded_seq}, not to {wanted.last_event_seq}"
+    )
 
 
 def _compare(scope: Scope, balance: Balance, read_at: datetime) -> list[DriftReport]:
@@ -96,7 +100,7 @@ def _compare(scope: Scope, balance: Balance, read_at: datetime) -> list[DriftRep
 
 
 def _spent_at(scope: Scope, balance: Balance, window_id: str, read_at: datetime) -> int:
-    parameters = {
+    parameters: dict[str, str | int | datetime] = {
         "tenant_id": scope.tenant_id,
         "mode": scope.mode,
         "budget_id": balance.budget_id,

@@ -88,10 +88,14 @@ def usage(question: UsageQuestion) -> list[UsageGroup]:
         cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     if len(rows) > GROUPS_MAX:
-        raise UsageQuestionError("group_by", f"more than {GROUPS_MAX} groups: ask for a shorter span or fewer dimensions")
+        raise UsageQuestionError(
+            "group_by", f"more than {GROUPS_MAX} groups: ask for a shorter span or fewer dimensions"
+        )
     names_end = 1 + len(question.group_by)
     return [
-        UsageGroup(row[0], row[1:names_end], row[names_end], dict(zip(SUMS, row[names_end + 1 :], strict=True)))
+        UsageGroup(
+            row[0], row[1:names_end], row[names_end], dict(zip(SUMS, row[names_end + 1 :], strict=True))
+        )
         for row in rows
     ]
 
@@ -106,8 +110,12 @@ def _statement(question: UsageQuestion) -> tuple[sql.Composed, dict[str, Any]]:
         "zone": question.zone,
     }
     when = "date_trunc(%(interval)s, slot, %(zone)s)" if question.interval else "NULL::timestamptz"
-    groups = [sql.SQL(when)] + [_group(name, number, parameters) for number, name in enumerate(question.group_by)]
-    conditions = [sql.SQL("r.tenant_id = %(tenant_id)s AND mode = %(mode)s AND slot >= %(start)s AND slot < %(end)s")]
+    groups: list[sql.Composable] = [sql.SQL(when)] + [
+        _group(name, number, parameters) for number, name in enumerate(question.group_by)
+    ]
+    conditions: list[sql.Composable] = [
+        sql.SQL("r.tenant_id = %(tenant_id)s AND mode = %(mode)s AND slot >= %(start)s AND slot < %(end)s")
+    ]
     for number, (name, value) in enumerate(question.filters.items()):
         parameters[f"only_{number}"] = value
         column = sql.Identifier("r", DIMENSIONS[name])

@@ -11,8 +11,8 @@ from django.db.utils import ProgrammingError
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 ROW = """
-INSERT INTO ledger_row (event_id, month, kind, basis, tenant_id, mode, shard, request_id, hold_id, started_at, booked_at,
-                        cost_nanousd, charge_nanousd, epoch, seq)
+INSERT INTO ledger_row (event_id, month, kind, basis, tenant_id, mode, shard, request_id, hold_id, started_at,
+                        booked_at, cost_nanousd, charge_nanousd, epoch, seq)
 VALUES ('01aaaaaaaa0000000000000000.settled.0', %s, 'settled', 'reported', 'ten_a', 'test', 1, 'req', 'hold', now(),
         now(), 1, 1, 1, 1)
 """
