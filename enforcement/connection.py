@@ -91,15 +91,15 @@ class Link:
         async with self._connecting:
             if self._writer is not None:
                 return
-            now_s = asyncio.get_running_loop().time()
-            if now_s < self._retry_at_s:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._retry_at_s:
                 raise EnforcementUnavailable("Redis is away; the next attempt to connect is not due yet")
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await self._open()
             except (OSError, RedisError) as error:
                 self._pause_s = min(max(BACKOFF_S[0], self._pause_s * 2), BACKOFF_S[1])
-                self._retry_at_s = now_s + self._pause_s
+                self._retry_at_s = loop.time() + self._pause_s
                 raise EnforcementUnavailable(f"no connection to Redis: {type(error).__name__}") from error
             self._pause_s = 0.0
 
