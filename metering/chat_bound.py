@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from metering.chat_messages import count_message, read_message, refuse_unbounded_parts, text_of
-from metering.chat_request import ChatRequest, parse_unique
+from metering.chat_messages import (
+    count_message,
+    message_rule_of,
+    read_message,
+    refuse_unbounded_parts,
+    text_of,
+)
+from metering.chat_request import ChatRequest, is_given, parse_unique
 from metering.count_cache import CountCache
 from metering.errors import RequestShapeError, Uncountable
 from metering.model_families import CountRule, Family, family_of
 from metering.quote import BoundClass, InputBound
 from metering.tokens import Encoding, byte_bound, count, encoding_for
 
-_NULL = b"null"
 # OpenAI writes to its cache unasked (gpt-5.6 on) and has one lifetime; no request of its dialect causes the other.
 _TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m")
 
@@ -52,9 +58,9 @@ def bound_chat(request: ChatRequest) -> InputBound:
     Raises: Uncountable for a part without a known bound; RequestShapeError for a message of no known shape.
     """
     for name, why in UNBOUNDED.items():
-        if _given(getattr(request, name)):
+        if is_given(getattr(request, name)):
             raise Uncountable(name, why)
-    if _ROUNDS.search(request.model):
+    if _goes_round(request.model):
         raise Uncountable(
             "model", "a model that searches or runs tools by itself re-bills the prompt every round"
         )
@@ -66,6 +72,11 @@ def bound_chat(request: ChatRequest) -> InputBound:
     return _bound_tokens(request, family)
 
 
+@lru_cache(maxsize=4096)
+def _goes_round(model: str) -> bool:
+    return _ROUNDS.search(model) is not None
+
+
 def _bound(tokens: int, bound_class: BoundClass, images: int = 0) -> InputBound:
     return InputBound(tokens, bound_class, image_tokens=images, text_buckets=_TEXT_BUCKETS)
 
@@ -73,10 +84,11 @@ def _bound(tokens: int, bound_class: BoundClass, images: int = 0) -> InputBound:
 def _bound_tokens(request: ChatRequest, family: Family) -> InputBound:
     encoding = encoding_for(request.model)
     plain = family.rule is CountRule.FRAMING
+    rule = message_rule_of(request.model)
     exact = bound = _PRIMING_TOKENS
     images = 0
     for place, raw in enumerate(request.messages):
-        message = count_message(raw, place, request.model)
+        message = count_message(raw, place, rule)
         plain = plain and message.plain
         exact += message.tokens
         bound += message.tokens + message.surcharge_tokens
@@ -93,7 +105,7 @@ def _count_beside(request: ChatRequest, family: Family, encoding: Encoding) -> i
     tokens = 0
     for name in ("tools", "functions"):
         raw = getattr(request, name)
-        if _given(raw):
+        if is_given(raw):
             _refuse_server_tools(raw, name)
             tokens += _json_tokens(raw, name, encoding) + family.tools_tokens
     if request.answer_type not in ("", "text", "json_object"):
@@ -136,7 +148,7 @@ def _count_words(request: ChatRequest) -> int:
         tokens += _SIM_MESSAGE_TOKENS + sum(len(text.split()) for text in texts)
     for name in ("tools", "response_format"):
         raw = getattr(request, name)
-        if _given(raw):
+        if is_given(raw):
             tokens += byte_bound(_compact(parse_unique(raw, name)))
     return tokens
 
@@ -148,11 +160,7 @@ def _count_bytes(request: ChatRequest) -> int:
     tokens = request.body_bytes + _TEMPLATE_TOKENS
     for name in ("tools", "functions"):
         raw = getattr(request, name)
-        if _given(raw):
+        if is_given(raw):
             _refuse_server_tools(raw, name)
             tokens += _TEMPLATE_TOOLS_TOKENS
     return tokens
-
-
-def _given(raw: msgspec.Raw) -> bool:
-    return len(memoryview(raw)) != len(_NULL) or bytes(raw) != _NULL

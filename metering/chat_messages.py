@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -35,31 +36,38 @@ class MessageCount(NamedTuple):
     image_tokens: int = 0
 
 
-class _Rule(NamedTuple):
+class MessageRule(NamedTuple):
+    """How one model's messages are counted; ``tag`` tells apart the rules whose counts differ for the same text."""
+
     family: Family
     encoding: Encoding
     model: str
+    tag: bytes
 
 
 _counts: CountCache[MessageCount] = CountCache()
 
 
-def count_message(raw: msgspec.Raw, place: int, model: str) -> MessageCount:
+@lru_cache(maxsize=4096)
+def message_rule_of(model: str) -> MessageRule:
+    """Return how a model's messages are counted."""
+    family, encoding = family_of(model), encoding_for(model)
+    return MessageRule(family, encoding, model, f"{encoding[0]}{family.name}"[:16].encode())
+
+
+def count_message(raw: msgspec.Raw, place: int, rule: MessageRule) -> MessageCount:
     """Count one message for a model whose tokenizer is public.
 
     Raises: Uncountable for a part without a known bound; RequestShapeError for a message of no known shape.
     """
-    family = family_of(model)
-    rule = _Rule(family, encoding_for(model), model)
-    content = memoryview(raw)
+    content = bytes(raw)
     if len(content) < _CACHED_BYTES_MIN:
         return _count(raw, place, rule)
-    # Pictures cost by model, text by family and encoding alone.
-    key = _counts.key_of(bytes(content), f"{rule.encoding[0]}{family.name[:9]}".encode())
+    key = _counts.key_of(content, rule.tag)
     known = _counts.get(key)
     if known is None:
         known = _count(raw, place, rule)
-        if not known.image_tokens:
+        if not known.image_tokens:  # pictures cost by model, text by family and encoding alone
             _counts.put(key, known)
     return known
 
@@ -88,7 +96,7 @@ def refuse_unbounded_parts(message: dict[str, Any], place: int) -> None:
         )
 
 
-def _count(raw: msgspec.Raw, place: int, rule: _Rule) -> MessageCount:
+def _count(raw: msgspec.Raw, place: int, rule: MessageRule) -> MessageCount:
     message = read_message(raw, place)
     content = message.get("content")
     plain = message["role"] in _PLAIN_ROLES and message.keys() <= _PLAIN_FIELDS
@@ -99,7 +107,7 @@ def _count(raw: msgspec.Raw, place: int, rule: _Rule) -> MessageCount:
     return _count_other(message, place, rule)
 
 
-def _count_plain(message: dict[str, Any], texts: list[str], rule: _Rule) -> MessageCount:
+def _count_plain(message: dict[str, Any], texts: list[str], rule: MessageRule) -> MessageCount:
     tokens = MESSAGE_TOKENS + count(message["role"], rule.encoding)
     plain = True
     for text in texts:
@@ -112,7 +120,7 @@ def _count_plain(message: dict[str, Any], texts: list[str], rule: _Rule) -> Mess
     return MessageCount(tokens, len(texts), plain)
 
 
-def _count_other(message: dict[str, Any], place: int, rule: _Rule) -> MessageCount:
+def _count_other(message: dict[str, Any], place: int, rule: MessageRule) -> MessageCount:
     """Bound a message with parts, tool calls or fields of unknown framing: all that stands in it, and margins."""
     tokens = MESSAGE_TOKENS + count(message["role"], rule.encoding)
     pictures = surcharge = 0
@@ -131,7 +139,7 @@ def _count_other(message: dict[str, Any], place: int, rule: _Rule) -> MessageCou
     return MessageCount(tokens + pictures, surcharge, plain=False, image_tokens=pictures)
 
 
-def _field_tokens(name: str, value: Any, place: int, rule: _Rule) -> int:
+def _field_tokens(name: str, value: Any, place: int, rule: MessageRule) -> int:
     """Tokens of a message's field beside role and content."""
     if name == "audio":
         raise Uncountable(
@@ -146,7 +154,7 @@ def _field_tokens(name: str, value: Any, place: int, rule: _Rule) -> int:
     return 2 + count(text, rule.encoding)
 
 
-def _call_tokens(call: Any, rule: _Rule) -> int:
+def _call_tokens(call: Any, rule: MessageRule) -> int:
     function = call.get("function", call.get("custom")) if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return rule.family.tool_call_tokens + count(json.dumps(call, ensure_ascii=False), rule.encoding)

@@ -17,7 +17,7 @@ from metering.limits import cap_field_of
 
 CHOICES_MAX = 128
 _ABSENT = msgspec.Raw(b"null")
-_FREE_CHOICES = frozenset({b"null", b'"auto"', b'"none"'})
+_FREE_CHOICES = frozenset({b'"auto"', b'"none"'})
 _AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
 _Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
@@ -76,6 +76,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     @property
     def answer_type(self) -> str:
         """The type of the answer's format: ``json_schema``, ``json_object``, ``text`` or "" where none is named."""
+        if not is_given(self.response_format):
+            return ""
         named = parse_unique(self.response_format, "response_format")
         kind = named.get("type", "") if isinstance(named, dict) else ""
         return kind if isinstance(kind, str) else ""
@@ -83,12 +85,15 @@ class ChatRequest(msgspec.Struct, frozen=True):
     @property
     def forces_tool(self) -> bool:
         """Whether the answer must be a tool call."""
-        return any(bytes(raw) not in _FREE_CHOICES for raw in (self.tool_choice, self.function_call))
+        return any(
+            is_given(raw) and bytes(raw) not in _FREE_CHOICES
+            for raw in (self.tool_choice, self.function_call)
+        )
 
     @property
     def wants_audio(self) -> bool:
         """Whether the answer is to be spoken."""
-        return "audio" in (self.modalities or ()) or bytes(self.audio) != bytes(_ABSENT)
+        return "audio" in (self.modalities or ()) or is_given(self.audio)
 
     @property
     def quoted_tier(self) -> str:
@@ -119,6 +124,11 @@ def decode_chat(body: bytes) -> ChatRequest:
         )
     msgspec.structs.force_setattr(request, "body_bytes", len(body))  # whatever the body called so itself
     return request
+
+
+def is_given(raw: msgspec.Raw) -> bool:
+    """Tell whether a field was given: absent and null are alike."""
+    return raw is not _ABSENT and bytes(raw) != b"null"
 
 
 def parse_unique(content: bytes | msgspec.Raw, param: str | None) -> Any:

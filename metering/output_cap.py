@@ -27,11 +27,9 @@ def output_cap_for(
     if ceiling is not None:
         tokens = min(tokens, ceiling)
     least = reasoning_minimum if reasoning else minimum
+    audio = request.wants_audio
     may_clamp = (
-        least is not None
-        and request.answer_type in ("", "text")
-        and not request.forces_tool
-        and not request.wants_audio
+        least is not None and request.answer_type in ("", "text") and not request.forces_tool and not audio
     )
     return OutputCap(
         tokens=tokens,
@@ -39,5 +37,5 @@ def output_cap_for(
         minimum_tokens=min(tokens, least) if may_clamp and least is not None else tokens,
         source="default" if stated is None else "caller",
         may_clamp=may_clamp,
-        audio=request.wants_audio,
+        audio=audio,
     )

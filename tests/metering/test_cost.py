@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,6 +21,11 @@ TIERED = Price(
     extras_nanousd={"web_search": 10_000_000},
     per_request_nanousd=7,
 )
+
+
+def _ten_of(bucket: str) -> Usage:
+    counts: dict[str, Any] = {f"{bucket}_tokens": 10}
+    return Usage(**counts)
 
 
 def test_every_bucket_has_its_own_rate() -> None:
@@ -63,7 +68,7 @@ def test_every_bucket_has_its_own_rate() -> None:
 )
 def test_a_bucket_without_a_rate_is_billed_as_what_it_is_a_kind_of(bucket: str, rate_nanousd: int) -> None:
     price = Price("p", "x", "y", {"input": Rate(2_000_000), "output": Rate(5_000_000)})
-    assert cost_of(replace(Usage(), **{f"{bucket}_tokens": 10}), price) == 10 * rate_nanousd // 1_000_000
+    assert cost_of(_ten_of(bucket), price) == 10 * rate_nanousd // 1_000_000
 
 
 def test_a_long_lived_cache_write_is_billed_as_a_short_lived_one_first() -> None:
