@@ -2,7 +2,8 @@
 
 Sources: pyreqwest 0.15 names its errors by phase only roughly (a reset after sending comes as ``ConnectError``, a
 time-out before the headers as ``ConnectTimeoutError``), so the causes decide: only ``client error (Connect)`` proves
-that nothing was written. Its default stream buffer holds back the first 64 KiB, so streams are read with a limit of 0.
+that nothing was written. It reads 64 KiB ahead before it returns, which would hold back a stream and hide the status of an answer that breaks
+off: so nothing is read ahead.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from proxy.addresses import Origins
 from proxy.asgi import Headers
 from proxy.errors import NotSent, Unfinished, UpstreamError
 
-STREAM_BUFFER_BYTES = 0
-ANSWER_BUFFER_BYTES = 64 * 1024
+READ_AHEAD_BYTES = 0
 
 # What a caller may say to a provider, and a provider to a caller; all else stays here. Credentials never pass.
 FORWARDED_REQUEST_HEADERS = frozenset((b"openai-beta", b"accept-language"))
@@ -140,7 +140,7 @@ class Door:
                 client.post(url)
                 .headers([*_OWN_HEADERS, (CORRELATION_HEADER, granted.hold_id), *outgoing.headers])
                 .body_bytes(outgoing.body)
-                .streamed_read_buffer_limit(STREAM_BUFFER_BYTES if outgoing.stream else ANSWER_BUFFER_BYTES)
+                .streamed_read_buffer_limit(READ_AHEAD_BYTES)
                 .build_streamed()
             )
             return Answer(request, await request.__aenter__())

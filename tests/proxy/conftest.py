@@ -277,6 +277,15 @@ def chat(proxy: Proxy) -> Iterator[Callable[..., httpx.Response]]:
         yield send
 
 
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    """An error's status and code; its form is checked on the way."""
+    error = answer.json()["error"]
+    assert error["message"]
+    assert error["docs"].endswith(f"/docs/errors#{error['code']}")
+    assert answer.headers["farebox-request-id"].startswith("req_")
+    return answer.status_code, error["code"]
+
+
 @dataclass
 class Bill:
     """The simulator's own records."""
