@@ -49,11 +49,15 @@ UNBOUNDED = {
 }
 # Groq's compound systems took up to 100 times their visible prompt in recorded calls.
 _ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research")
+# Who serves OpenAI's models with OpenAI's tokenizers and framing.
+_OPENAI_HOSTS = frozenset({"openai", "azure"})
 _recent: CountCache[int] = CountCache(8192)
 
 
-def bound_chat(request: ChatRequest) -> InputBound:
+def bound_chat(request: ChatRequest, *, provider: str = "openai") -> InputBound:
     """Bound a chat request's prompt tokens from above.
+
+    A name such as ``gpt-4o`` says how tokens are counted only where the provider is who made it.
 
     Raises: Uncountable for a part without a known bound; RequestShapeError for a message of no known shape.
     """
@@ -67,7 +71,7 @@ def bound_chat(request: ChatRequest) -> InputBound:
     family = family_of(request.model)
     if family.rule is CountRule.WORDS:
         return _bound(_count_words(request), BoundClass.EXACT)
-    if family.rule is CountRule.BYTES:
+    if family.rule is CountRule.BYTES or provider not in _OPENAI_HOSTS:
         return _bound(_count_bytes(request), BoundClass.HARD)
     return _bound_tokens(request, family)
 

@@ -11,9 +11,10 @@ from metering import chat_messages
 from metering.chat_bound import UNBOUNDED
 from metering.errors import RequestShapeError, Uncountable
 from metering.model_families import family_of, image_rule_of
+from metering.openai_chat import bound_chat, decode_chat
 from metering.quote import BoundClass
 from metering.tokens import byte_bound, count
-from tests.metering.chats import body, bound
+from tests.metering.chats import body, bound, request
 
 TOOL = {
     "type": "function",
@@ -277,8 +278,6 @@ def test_a_message_with_two_contents_is_refused() -> None:
     twice = body(messages="MARK").replace(
         b'"content": "MARK"', b'"content": "a", "content": "' + b"b " * 400 + b'"'
     )
-    from metering.openai_chat import bound_chat, decode_chat
-
     with pytest.raises(RequestShapeError, match="'content' is given twice"):
         bound_chat(decode_chat(twice))
 
@@ -317,6 +316,13 @@ def test_a_model_without_a_known_tokenizer_is_bounded_by_bytes() -> None:
     assert (found.tokens, found.bound_class) == (len(body("llama-3.3-70b", "hello")) + 512, BoundClass.HARD)
     tools = bound("llama-3.3-70b", "hello", tools=[TOOL])
     assert tools.tokens == len(body("llama-3.3-70b", "hello", tools=[TOOL])) + 512 + 1024
+
+
+def test_a_borrowed_name_says_nothing_about_the_tokenizer() -> None:
+    elsewhere = bound_chat(request("gpt-4o", "hello"), provider="vllm")
+    assert (elsewhere.tokens, elsewhere.bound_class) == (len(body("gpt-4o", "hello")) + 512, BoundClass.HARD)
+    assert bound_chat(request("gpt-4o", "hello"), provider="azure") == bound("gpt-4o", "hello")
+    assert bound_chat(request("sim-exact", "hello"), provider="simulator") == bound("sim-exact", "hello")
 
 
 # Remembering --------------------------------------------------------------------------------------------------
