@@ -15,9 +15,10 @@ from enforcement.decisions import Balance
 from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import Scope
 from metering.windows import NEVER_MS, Window, window_at
-from tenants.models import Budget, Outbox
+from tenants.models import Budget, Outbox, TenantSettings
+from tenants.policy_calls import scope_of
 from tenants.projection import milliseconds
-from tenants.publishing import scope_of, shared_control
+from tenants.publishing import shared_control
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ def read_balances(budgets: Iterable[Budget], *, control: Control | None = None) 
 def pending_ids(object_ids: Iterable[str]) -> set[str]:
     """Those of the rows of which Redis has not been told the latest yet."""
     return set(Outbox.objects.filter(object_id__in=list(object_ids)).values_list("object_id", flat=True))
+
+
+def is_policy_pending(settings: TenantSettings) -> bool:
+    """Tell whether Redis has not been told the latest of a tenant's policy in one mode."""
+    waiting = Outbox.objects.for_scope(settings.tenant, settings.mode)
+    return waiting.filter(kind=Outbox.Kind.TENANT).exists()
 
 
 def _balance_of(

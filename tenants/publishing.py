@@ -17,11 +17,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from enforcement.control import Control
+from enforcement.control_calls import ControlCall
 from enforcement.errors import EnforcementError, EnforcementUnavailable
-from enforcement.keys import Scope
 from metering.ids import shard_of
-from tenants import projection
-from tenants.models import Budget, Customer, Key, Outbox, PriceEntry, ProviderAccount, TenantSettings
+from tenants.models import Budget, Outbox, TenantSettings
+from tenants.policy_calls import (
+    calls_of_customer,
+    calls_of_key,
+    calls_of_tenant,
+    customers_to_publish,
+    keys_to_publish,
+    scope_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,46 +121,18 @@ def publish_entry(entry: Outbox, control: Control) -> None:
 
 def publish_key(key_id: str, control: Control) -> None:
     """Publish a key under each of its digests."""
-    key = Key.objects.get(pk=key_id)
-    refs = Budget.objects.in_force().filter(key=key).order_by("pk")
-    for digest, policy in projection.key_policies(key, refs):
-        control.publish_key(policy, digest=digest, version=key.version)
+    _run(calls_of_key(keys_to_publish().get(pk=key_id)), control)
 
 
 def publish_customer(customer_id: str, control: Control) -> None:
     """Publish a customer's policy and its place in the index."""
-    customer = Customer.objects.select_related("tenant").get(pk=customer_id)
-    # A run's, tag's or model's budget of the customer is not drawn on by every call: policies name it elsewhere.
-    refs = Budget.objects.in_force().filter(customer=customer, scope=Budget.Scope.CUSTOMER).order_by("pk")
-    policy = projection.customer_policy(customer, refs)
-    control.publish_customer(
-        scope_of(customer), policy, external_id=customer.external_id, version=customer.version
-    )
+    _run(calls_of_customer(customers_to_publish().get(pk=customer_id)), control)
 
 
 def publish_tenant(tenant_id: str, mode: str, control: Control) -> None:
     """Publish a tenant's policy and its default budget in one mode."""
     settings = TenantSettings.objects.select_related("tenant").get(tenant_id=tenant_id, mode=mode)
-    tenant = settings.tenant
-    accounts = ProviderAccount.objects.for_scope(tenant, mode).filter(state=ProviderAccount.State.ACTIVE)
-    policy = projection.tenant_policy(
-        settings,
-        accounts=accounts.order_by("pk"),
-        prices=PriceEntry.objects.for_scope(tenant, mode).in_force_or_coming(timezone.now()),
-        budgets=Budget.objects.for_scope(tenant, mode)
-        .in_force()
-        .filter(scope=Budget.Scope.TENANT)
-        .order_by("pk"),
-    )
-    control.publish_tenant(policy, version=settings.version)
-    ref = projection.default_budget_ref(settings)
-    control.publish_default_budget(
-        scope_of(settings),
-        limit_nanousd=settings.default_limit_nanousd if ref else None,
-        ref=ref,
-        version=settings.version,
-        arrivals_per_hour_max=settings.arrivals_per_hour_max,
-    )
+    _run(calls_of_tenant(settings), control)
 
 
 def publish_budget(budget_id: str, control: Control, *, is_new: bool) -> None:
@@ -169,6 +148,7 @@ def publish_budget(budget_id: str, control: Control, *, is_new: bool) -> None:
         control.set_limit(scope, **terms)  # type: ignore[arg-type]  # as above
 
 
-def scope_of(row: Budget | Customer | Key | TenantSettings) -> Scope:
-    """The tenant and mode of a row, as Redis knows them."""
-    return Scope(row.tenant_id, "live" if row.mode == "live" else "test")
+def _run(calls: Iterable[ControlCall], control: Control) -> None:
+    # "older" is as good as done: a newer document is there.
+    for call in calls:
+        control.client.run(call)

@@ -10,11 +10,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from metering.errors import UnpricedModel
 from metering.prices import PriceBook
 from metering.rates import Price
 from tenants import providers
 from tenants.actions import prices as actions
 from tenants.api.money_serializers import BUCKET_FIELDS, PriceIn, PriceOut
+from tenants.api.problems import Problem
 from tenants.api.scoped import ScopedView
 from tenants.errors import InvalidInput
 from tenants.models import PriceEntry
@@ -94,7 +96,10 @@ class PriceView(ScopedView):
         entry = own.order_by("-from_at").first()
         if entry is not None:
             return Response(shape(entry))
-        return Response(shape_base(PriceBook().find(name, model, milliseconds(at))))
+        try:
+            return Response(shape_base(PriceBook().find(name, model, milliseconds(at))))
+        except UnpricedModel as error:
+            raise Problem(404, error.code, str(error)) from error
 
     @extend_schema(operation_id="prices_put", request=PriceIn, responses={200: PriceOut, 201: PriceOut})
     def put(self, request: Request, provider: str, model: str) -> Response:

@@ -155,7 +155,7 @@ class AccountIn(Plain):
     api_key = serializers.CharField(write_only=True, max_length=4096)
     base_url = serializers.CharField(required=False, allow_null=True, max_length=500)
     dialect = serializers.ChoiceField(choices=ProviderAccount.Dialect.choices, required=False)
-    is_default = serializers.BooleanField(required=False, allow_null=True)
+    default = serializers.BooleanField(source="is_default", required=False, allow_null=True)
 
 
 class AccountPatch(Plain):
@@ -163,7 +163,7 @@ class AccountPatch(Plain):
 
     api_key = serializers.CharField(required=False, write_only=True, max_length=4096)
     base_url = serializers.CharField(required=False, max_length=500)
-    is_default = serializers.BooleanField(required=False)
+    default = serializers.BooleanField(source="is_default", required=False)
     state = serializers.ChoiceField(choices=ProviderAccount.State.choices, required=False)
 
 
@@ -177,7 +177,7 @@ class AccountOut(serializers.Serializer[ProviderAccount]):
     mode = serializers.CharField()
     base_url = serializers.CharField()
     credential_hint = serializers.CharField()
-    is_default = serializers.BooleanField()
+    default = serializers.BooleanField(source="is_default")
     state = serializers.ChoiceField(choices=ProviderAccount.State.choices)
     warnings = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()

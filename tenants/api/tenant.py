@@ -14,7 +14,7 @@ from tenants.actions.recording import Change
 from tenants.api.money_serializers import MarkupOut, SettingsIn, SettingsOut
 from tenants.api.scoped import ScopedView
 from tenants.api.serializers import AuditOut, MarkupFields
-from tenants.balances import pending_ids
+from tenants.balances import is_policy_pending
 from tenants.models import AuditEntry, TenantSettings
 
 
@@ -36,7 +36,7 @@ def shape_settings(settings: TenantSettings) -> dict[str, Any]:
         "name": settings.tenant.name,
         "zone": settings.tenant.zone,
         "default_budget": default,
-        "pending": bool(pending_ids([settings.tenant_id])),
+        "pending": is_policy_pending(settings),
     }
     return dict(SettingsOut(row).data)
 
@@ -45,7 +45,7 @@ def shape_markup(settings: TenantSettings) -> dict[str, Any]:
     """The markup of one mode as JSON."""
     names = ("markup_bp", "markup_fixed_nanousd", "markup_models")
     row = {name: getattr(settings, name) for name in names}
-    return dict(MarkupOut({**row, "pending": bool(pending_ids([settings.tenant_id]))}).data)
+    return dict(MarkupOut({**row, "pending": is_policy_pending(settings)}).data)
 
 
 class SettingsView(ScopedView):

@@ -8,7 +8,11 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from tenants.api import budgets, customers, keys, openapi, prices, provider_accounts, tenant
 
 urlpatterns = [
-    path("schema", SpectacularJSONAPIView.as_view(authentication_classes=[]), name="api-schema"),
+    path(
+        "schema",
+        SpectacularJSONAPIView.as_view(authentication_classes=[], custom_settings=openapi.SCHEMA_SETTINGS),
+        name="api-schema",
+    ),
     path("docs", openapi.docs_page, name="api-docs"),
     path("v1/customers", customers.CustomersView.as_view()),
     path("v1/customers/import", customers.CustomerImportView.as_view()),
