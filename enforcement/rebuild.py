@@ -132,14 +132,14 @@ class Rebuilder:
 
     def _finish(self, ready: Mapping[int, int], progress: Progress) -> None:
         due = {shard: epoch for shard, epoch in ready.items() if self._published.get(shard) == epoch}
-        if not due:
-            return
         # A first life has nothing to carry.
         later = {shard: epoch for shard, epoch in due.items() if epoch > 1}
         behind = self._source.shards_left_behind(later) if later else set()
         later = {shard: epoch for shard, epoch in later.items() if shard not in behind}
         carried = carry(self._client, self._source, later, lease_ms=self._patience.carried_lease_ms)
         due = {shard: epoch for shard, epoch in due.items() if epoch == 1 or shard in carried}
+        if not due:
+            return
         marks, loads = self._source.budgets(list(due))
         loaded = load(self._client, loads, marks, due)
         progress.opened = open_shards(self._client, {shard: due[shard] for shard in loaded})
