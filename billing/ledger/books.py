@@ -31,12 +31,16 @@ _MONTH = [name for name, _ in STAGED].index("month")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a shard is recorded: the highest position, and where its streams are to be read on."""
+    """How far a shard is recorded: the highest position, and where its streams are to be read on.
+
+    ``seen_epoch`` is a promise: nothing that was read from the stream of an earlier epoch will be committed any more.
+    """
 
     epoch: int = 0
     seq: int = 0
     stream_id: str = "0-0"
     dead_stream_id: str = "0-0"
+    seen_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ class Books:
         cursor.executemany(
             statements.MARK,
             [
-                (shard, mark.epoch, mark.seq, mark.stream_id, mark.dead_stream_id)
+                (shard, mark.epoch, mark.seq, mark.stream_id, mark.dead_stream_id, mark.seen_epoch)
                 for shard, mark in sorted(batch.marks.items())
             ],
         )

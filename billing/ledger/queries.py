@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import connections
 
 from billing.ledger.statements import ROLLUP_COLUMNS, ROLLUP_SELECT, WINDOW_COLUMNS, WINDOW_SELECT
+from enforcement.calls import BookedDraw
+from enforcement.control_calls import EndedHold, RecorderMark
 from enforcement.keys import Scope
 from enforcement.policies import Measure
 from metering.ids import month_of
@@ -23,6 +26,30 @@ _HOLDS_WITH_ROWS = """
 SELECT hold_id FROM unnest(%s::text[], %s::date[]) AS wanted (hold_id, month) WHERE EXISTS (
     SELECT 1 FROM ledger_row WHERE ledger_row.month = wanted.month
     AND event_id >= (wanted.hold_id || '.') COLLATE "C" AND event_id < (wanted.hold_id || '/') COLLATE "C")
+"""
+
+# The month follows from the hold's id, and '/' follows '.': a prefix of the primary key, in one partition each.
+_ROWS_OF_HOLDS = """
+SELECT booked.hold_id, tenant_id, mode, kind, basis, cost_nanousd, charge_nanousd, draws
+FROM unnest(%s::text[], %s::date[]) AS wanted (hold_id, month) JOIN ledger_row AS booked
+  ON booked.month = wanted.month AND booked.event_id >= (wanted.hold_id || '.') COLLATE "C"
+ AND booked.event_id < (wanted.hold_id || '/') COLLATE "C"
+ORDER BY booked.event_id
+"""
+
+_EXPIRED_SINCE = """
+SELECT booked.hold_id, booked.tenant_id, booked.mode, booked.kind, booked.basis, booked.cost_nanousd,
+       booked.charge_nanousd, booked.draws
+FROM ledger_row AS expired JOIN ledger_row AS booked
+  ON booked.month = expired.month AND booked.event_id >= (expired.hold_id || '.') COLLATE "C"
+ AND booked.event_id < (expired.hold_id || '/') COLLATE "C"
+WHERE expired.recorded_at >= %s AND expired.kind = 'expired' AND expired.shard = ANY(%s)
+ORDER BY booked.event_id
+"""
+
+_MARKS = """
+SELECT shard, greatest(epoch, seen_epoch), CASE WHEN epoch >= seen_epoch THEN seq ELSE 0 END, stream_id
+FROM shard_mark WHERE shard = ANY(%s)
 """
 
 _SUM_UPTO = """
@@ -91,15 +118,33 @@ def hold_ids_with_rows(hold_ids: Iterable[str]) -> set[str]:
     return {row[0] for row in _rows(_HOLDS_WITH_ROWS, [list(by_id), months])}
 
 
+def marks(shards: Sequence[int]) -> dict[int, RecorderMark]:
+    """Return how far shards are recorded. An epoch the recorder has seen counts, even before its first event."""
+    rows = _rows(_MARKS, [list(shards)])
+    return {shard: RecorderMark(epoch, seq, stream_id) for shard, epoch, seq, stream_id in rows}
+
+
 def highest_epoch(shard: int) -> int:
-    """Return the highest epoch of which the ledger has an event of this shard; 0 for none."""
-    return recorded_position(shard).epoch
+    """Return the highest epoch the ledger knows of a shard; 0 for none."""
+    return marks([shard]).get(shard, RecorderMark()).epoch
 
 
-def recorded_position(shard: int) -> Position:
-    """Return how far a shard is recorded."""
-    rows = _rows("SELECT epoch, seq FROM shard_mark WHERE shard = %s", [shard])
-    return Position(*rows[0]) if rows else Position(0, 0)
+def shards_left_behind(epochs: Mapping[int, int]) -> set[int]:
+    """Return the shards whose recorder may still commit what it read before the epoch given."""
+    rows = _rows("SELECT shard, seen_epoch FROM shard_mark WHERE shard = ANY(%s)", [list(epochs)])
+    seen = dict(rows)
+    return {shard for shard, epoch in epochs.items() if seen.get(shard, 0) < epoch}
+
+
+def ended_holds(hold_ids: Iterable[str]) -> list[EndedHold]:
+    """Return those of these holds that the ledger has rows for, with what is booked for each in all."""
+    by_id = {hold_id: month_of(hold_id) for hold_id in hold_ids}
+    return _ended(_ROWS_OF_HOLDS, [list(by_id), list(by_id.values())]) if by_id else []
+
+
+def holds_expired_since(shards: Sequence[int], since: datetime) -> list[EndedHold]:
+    """Return the holds of these shards that were recorded as expired since an instant."""
+    return _ended(_EXPIRED_SINCE, [since, list(shards)])
 
 
 def is_ledger_empty() -> bool:
@@ -142,6 +187,33 @@ def _month_before(start_ms: int) -> date:
     # A hold may be born a little before its call begins: a day's room finds its partition.
     day = datetime.fromtimestamp(max(0, start_ms) / 1000, UTC) - timedelta(days=1)
     return date(day.year, day.month, 1)
+
+
+def _ended(statement: str, parameters: Sequence[Any]) -> list[EndedHold]:
+    by_hold: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for hold_id, *rest in _rows(statement, parameters):
+        by_hold[hold_id].append(tuple(rest))
+    return [_ended_hold(hold_id, rows) for hold_id, rows in by_hold.items()]
+
+
+def _ended_hold(hold_id: str, rows: Sequence[tuple[Any, ...]]) -> EndedHold:
+    tenant_id, mode, *_, draws = rows[0]
+    return EndedHold(
+        scope=Scope(tenant_id, mode),
+        hold_id=hold_id,
+        state=_state({kind for _, _, kind, *_ in rows}, {row[3] for row in rows if row[2] == "correction"}),
+        cost_nanousd=sum(row[4] for row in rows),
+        charge_nanousd=sum(row[5] for row in rows),
+        draws=tuple(BookedDraw(*draw) for draw in draws),
+        corrections=sum(row[2] == "correction" for row in rows),
+    )
+
+
+def _state(kinds: set[str], corrected_by: set[str]) -> Literal["settled", "released", "expired"]:
+    # An expiry that a late end has corrected has ended for certain: nothing may correct it again by itself.
+    if "settled" in kinds or corrected_by & {"reported", "estimated"}:
+        return "settled"
+    return "released" if "released" in kinds or "none" in corrected_by else "expired"
 
 
 def _rows(statement: str, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -72,7 +72,6 @@ class Recorder:
         self._shards = shards
         self._watermarks = watermarks
         self._clock = clock
-        self._epochs: dict[int, int] = {}
         self._dead: dict[int, list[Entry]] = {}
         self._lock_due = self._look_due = 0.0
         self._is_sure_of_streams = False
@@ -110,7 +109,7 @@ class Recorder:
         if self._clock() >= self._look_due:
             self.look_around()
         if not self._is_sure_of_streams:
-            self._check_streams(list(self.marks))
+            self._check_streams({shard: mark.seen_epoch for shard, mark in self.marks.items()})
             self._is_sure_of_streams = True
         news = self._feed.read(
             {shard: mark.stream_id for shard, mark in self.marks.items()},
@@ -134,9 +133,13 @@ class Recorder:
             log.warning(
                 "recorder.overload", extra={"shards": len(changed), "reasons": sorted(set(changed.values()))}
             )
-        turned = [shard for shard in self.marks if self._epochs.get(shard) != states[shard].epoch]
-        self._epochs.update({shard: states[shard].epoch for shard in turned})
-        self._check_streams(turned)
+        seen = {
+            shard: states[shard].epoch
+            for shard, mark in self.marks.items()
+            if mark.seen_epoch != states[shard].epoch
+        }
+        if seen:
+            self._check_streams(seen)
 
     def _take_shards(self) -> None:
         if not self._books.is_connected:
@@ -150,20 +153,27 @@ class Recorder:
         if taken:
             self.marks.update(taken)
             self._is_sure_of_streams = False
+            self._look_due = 0.0
             log.info("recorder.shards", extra={"taken": len(taken), "held": len(self.marks)})
 
-    def _check_streams(self, shards: Sequence[int]) -> None:
+    def _check_streams(self, epochs: Mapping[int, int]) -> None:
         # A stream that lacks what was recorded last was replaced or restored: read it from its beginning. What was
-        # booked before is refused by its event id.
-        begun = {shard: self.marks[shard] for shard in shards if self.marks[shard] != Mark()}
-        missing = self._feed.missing({s: (mark.stream_id, mark.dead_stream_id) for s, mark in begun.items()})
-        for shard, (is_usage_missing, is_dead_missing) in missing.items():
+        # booked before is refused by its event id. Committed, so that a rebuild knows what it can count on.
+        marks = {shard: replace(self.marks[shard], seen_epoch=epoch) for shard, epoch in epochs.items()}
+        begun = {
+            shard: (mark.stream_id, mark.dead_stream_id) for shard, mark in marks.items() if _is_begun(mark)
+        }
+        for shard, (is_usage_missing, is_dead_missing) in self._feed.missing(begun).items():
             if is_usage_missing:
-                self.marks[shard] = replace(self.marks[shard], stream_id="0-0")
+                marks[shard] = replace(marks[shard], stream_id="0-0")
             if is_dead_missing:
-                self.marks[shard] = replace(self.marks[shard], dead_stream_id="0-0")
+                marks[shard] = replace(marks[shard], dead_stream_id="0-0")
+        changed = {shard: mark for shard, mark in marks.items() if mark != self.marks[shard]}
+        if changed:
+            self._books.book(Batch(marks=changed))
+            self.marks.update(changed)
         # Said again: a crash between commit and mark leaves Redis behind.
-        self._feed.mark_recorded({shard: (mark.epoch, mark.seq) for shard, mark in begun.items()})
+        self._feed.mark_recorded({shard: (marks[shard].epoch, marks[shard].seq) for shard in begun})
 
     def _book(self, items: Sequence[Item]) -> None:
         readings = [read_entry(entry.fields, shard) for shard, entry in items]
@@ -253,7 +263,11 @@ def _moved(mark: Mark, source: str, entry: Entry, reading: Reading) -> Mark:
     epoch, seq = mark.epoch, mark.seq
     if reading.flat is not None:
         epoch, seq = max((epoch, seq), (reading.flat.epoch, reading.flat.seq))
-    return Mark(epoch, seq, entry.stream_id, mark.dead_stream_id)
+    return replace(mark, epoch=epoch, seq=seq, stream_id=entry.stream_id)
+
+
+def _is_begun(mark: Mark) -> bool:
+    return (mark.stream_id, mark.dead_stream_id) != ("0-0", "0-0")
 
 
 def _dead_letter(shard: int, source: str, entry: Entry, reading: Reading) -> DeadLetter:

@@ -99,13 +99,15 @@ VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (shard, source, stream_id, reaso
 """
 
 MARK = """
-INSERT INTO shard_mark (shard, epoch, seq, stream_id, dead_stream_id, updated_at)
-VALUES (%s, %s, %s, %s, %s, now())
+INSERT INTO shard_mark (shard, epoch, seq, stream_id, dead_stream_id, seen_epoch, updated_at)
+VALUES (%s, %s, %s, %s, %s, %s, now())
 ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, stream_id = excluded.stream_id,
-    dead_stream_id = excluded.dead_stream_id, updated_at = excluded.updated_at
+    dead_stream_id = excluded.dead_stream_id, seen_epoch = excluded.seen_epoch, updated_at = excluded.updated_at
 """
 
-MARKS = "SELECT shard, epoch, seq, stream_id, dead_stream_id FROM shard_mark WHERE shard = ANY(%s)"
+MARKS = (
+    "SELECT shard, epoch, seq, stream_id, dead_stream_id, seen_epoch FROM shard_mark WHERE shard = ANY(%s)"
+)
 
 # Session locks die with the connection that writes: who lost the lock cannot write either.
 LOCK_CLASS = 0x4642  # "FB"

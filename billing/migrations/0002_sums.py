@@ -52,6 +52,7 @@ CREATE TABLE public.shard_mark (
     seq bigint NOT NULL DEFAULT 0,
     stream_id text COLLATE "C" NOT NULL DEFAULT '0-0',
     dead_stream_id text COLLATE "C" NOT NULL DEFAULT '0-0',
+    seen_epoch bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE public.dead_letter (
