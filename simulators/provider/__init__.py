@@ -1,4 +1,5 @@
-"""A stand-in LLM provider that speaks OpenAI chat completions, misbehaves on request, and keeps its own bill.
+"""A stand-in LLM provider that speaks OpenAI chat completions and Anthropic messages, misbehaves on request, and
+keeps its own bill.
 
 Owns: an HTTP server on loopback, a token count, a price table, a request log and the bill that follows from
 them. Shares no code with what it judges: it imports the standard library, httptools and uvloop, nothing of
@@ -11,8 +12,14 @@ The public token rule, which callers count by themselves:
 * prompt = 2 + for each message (4 + words of its content, as `str.split()` sees them; of content parts, the
   words of the text parts) + the UTF-8 bytes of `tools` and of `response_format`, each as compact JSON
   (separators `,` and `:`, not ASCII-escaped), when present and not null.
+* Anthropic's prompt = the same 2 and 4, the words of the system prompt and of each message's text blocks (those
+  inside tool results included; thinking, tool calls and media count nothing), and the bytes of `tools`, of
+  `output_format` and of `output_config`. `input_tokens` leaves out what was read from or written to the cache.
 * completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
   Reasoning counts as completion. `n` choices are counted each.
+
+OpenAI's dialect is under `/v1`; Anthropic's is `POST /v1/messages` and `/anthropic/v1/messages`, and their
+`/count_tokens`, which is never billed. `sim-cachewrite-20` and `sim-cachewrite1h-20` are for Anthropic's alone.
 
 A model's name is its script: `sim-<behaviour>[-<number>]…`, behaviours joined at will, as in
 `sim-exact-slow-200` (`script.py` has them all). A header `x-sim-script: {"latency_ms": 20, "cut_after": 5}`

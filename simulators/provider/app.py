@@ -1,4 +1,4 @@
-"""Routes: the provider's interface under /v1, and the simulator's own under /_sim."""
+"""Routes: the providers' interfaces under /v1 (and /anthropic/v1), and the simulator's own under /_sim."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 
 from simulators.provider.bill import Bill, Record
 from simulators.provider.chat import id_header, send_refusal, serve_chat
+from simulators.provider.message_refusals import Fault, write_fault
+from simulators.provider.messages import COUNT_PATHS, MESSAGE_PATHS, serve_messages
 from simulators.provider.prices import describe
 from simulators.provider.refusals import JSON_TYPE, refuse
 from simulators.provider.script import read_model
@@ -25,7 +27,7 @@ MODELS: Final = [
     "sim-error-403", "sim-error-404", "sim-error-429", "sim-error-500", "sim-error-502", "sim-error-503",
     "sim-error-529", "sim-hang", "sim-reset", "sim-tools", "sim-json", "sim-usage-every", "sim-usage-choice",
     "sim-usage-not-last", "sim-midstream-error", "sim-reasoning-50", "sim-cached-10", "sim-crlf",
-    "sim-comments", "sim-gzip",
+    "sim-comments", "sim-gzip", "sim-cachewrite-10", "sim-cachewrite1h-10",
 ]  # fmt: skip
 _MODELS_PATH: Final = "/v1/models"
 _NDJSON_TYPE: Final = b"content-type: application/x-ndjson\r\n"
@@ -37,6 +39,7 @@ class Provider:
 
     def __init__(self, bill: Bill, *, api_key: str | None) -> None:
         self._bill = bill
+        self._api_key = api_key
         self._authorization = None if api_key is None else f"Bearer {api_key}".encode()
 
     def __call__(self, exchange: Exchange) -> Coroutine[None, None, None] | None:
@@ -47,6 +50,8 @@ class Provider:
             self._control(exchange, path, query=query.decode("latin-1"))
             return None
         record = self._enter(exchange, path)
+        if record.dialect == "anthropic":
+            return self._serve_anthropic(exchange, record)
         refusal = None
         if self._authorization not in (None, exchange.headers.get(b"authorization")):
             message = "Incorrect API key provided. You can find your API key where the simulator was started."
@@ -66,6 +71,14 @@ class Provider:
         send_refusal(exchange, record, bill=self._bill, refusal=refusal)
         return None
 
+    def _serve_anthropic(self, exchange: Exchange, record: Record) -> Coroutine[None, None, None] | None:
+        try:
+            return serve_messages(exchange, record, bill=self._bill, api_key=self._api_key)
+        except RecursionError:
+            refusal = write_fault(Fault(400, "The request is nested too deeply."), record.request_id)
+            send_refusal(exchange, record, bill=self._bill, refusal=refusal)
+            return None
+
     def _enter(self, exchange: Exchange, path: str) -> Record:
         headers = exchange.headers
         seq = self._bill.take_seq()
@@ -75,10 +88,11 @@ class Provider:
             received_ms=time.time_ns() // 1_000_000,
             method=exchange.method,
             path=sys.intern(path),
-            authorization=_fingerprint(headers.get(b"authorization")),
+            authorization=_fingerprint(headers.get(b"authorization") or headers.get(b"x-api-key")),
             hold_id=_text(headers.get(b"x-client-request-id")),
             idempotency_key=_text(headers.get(b"idempotency-key")),
             caller_request_id=_text(headers.get(b"x-request-id")),
+            dialect="anthropic" if path in MESSAGE_PATHS or path in COUNT_PATHS else "openai",
         )
         self._bill.begin(record)
         return record

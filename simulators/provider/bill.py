@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from simulators.provider.prices import bill_nanousd, decimal_usd
-from simulators.provider.usages import Usage
+from simulators.provider.usages import Reported
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Record:
     hold_id: str | None
     idempotency_key: str | None
     caller_request_id: str | None
+    dialect: str = "openai"
     model: str | None = None
     stream: bool = False
     status: int | None = None  # None: the caller was sent no status line
@@ -34,8 +35,10 @@ class Record:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
-    reported_usage: Usage | None = None  # what the caller was told
+    reported_usage: Reported | None = None  # what the caller was told
     billed_nanousd: int = 0
     ended_ms: int | None = None
 
@@ -55,6 +58,8 @@ class Sum:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
     billed_nanousd: int = 0
 
@@ -64,6 +69,8 @@ class Sum:
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
         self.cached_tokens += other.cached_tokens
+        self.cache_write_5m_tokens += other.cache_write_5m_tokens
+        self.cache_write_1h_tokens += other.cache_write_1h_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.billed_nanousd += other.billed_nanousd
 
@@ -106,6 +113,7 @@ class Bill:
                 prompt=record.prompt_tokens,
                 cached=record.cached_tokens,
                 completion=record.completion_tokens,
+                written=(record.cache_write_5m_tokens, record.cache_write_1h_tokens),
             )
         self.records.append(record)
         key = (str(record.status or "none"), record.model or "none", end)

@@ -35,10 +35,17 @@ class Call:
         """How many of the prompt's tokens came from the cache."""
         return min(self.script.cached, self.prompt_tokens)
 
+    @property
+    def written_tokens(self) -> tuple[int, int]:
+        """How many of the prompt's other tokens are written to the cache for 5 minutes, and how many for an hour."""
+        rest = self.prompt_tokens - self.cached_tokens
+        for_minutes = min(self.script.cache_write, rest)
+        return for_minutes, min(self.script.cache_write_1h, rest - for_minutes)
+
 
 def read_call(raw: bytes, script_header: bytes | None) -> Call | Refusal:
     """Read a chat request, or say what is wrong with it as OpenAI would."""
-    body = _read_object(raw)
+    body = read_object(raw)
     if body is None:
         return refuse(400, "We could not parse the JSON body of your request.")
     script = _read_script(body, script_header)
@@ -75,7 +82,8 @@ def read_call(raw: bytes, script_header: bytes | None) -> Call | Refusal:
     )
 
 
-def _read_object(raw: bytes) -> dict[str, object] | None:
+def read_object(raw: bytes) -> dict[str, object] | None:
+    """Read a body's JSON object, or None when it is none."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

@@ -14,13 +14,12 @@ from simulators.provider.answers import compose
 from simulators.provider.bill import Bill, Record
 from simulators.provider.calls import Call, read_call
 from simulators.provider.refusals import JSON_TYPE, Refusal, error_body, scripted_error
-from simulators.provider.streams import CLOSING, CONTENT, OPENING, Event, EventWriter
-from simulators.provider.usages import swell, usage_after
+from simulators.provider.streams import CLOSING, CONTENT, OPENING, Event, EventWriter, Writer
+from simulators.provider.usages import Reported, swell, usage_after
 from simulators.provider.wire import Exchange
 
 _SSE_TYPE: Final = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
 _BATCH_BYTES: Final = 64 * 1024
-_MIDSTREAM = error_body("The server had an error while processing your request.", kind="server_error")
 
 
 def serve_chat(exchange: Exchange, record: Record, *, bill: Bill) -> Coroutine[None, None, None] | None:
@@ -29,17 +28,7 @@ def serve_chat(exchange: Exchange, record: Record, *, bill: Bill) -> Coroutine[N
     if isinstance(call, Refusal):
         send_refusal(exchange, record, bill=bill, refusal=call)
         return None
-    record.model = sys.intern(call.model)
-    record.stream = call.stream
-    script = call.script
-    if script.error_status is not None and not script.latency_ms:
-        refusal = scripted_error(script.error_status)
-        send_refusal(exchange, record, bill=bill, refusal=refusal, end="error")
-        return None
-    if call.stream or script.latency_ms or script.drip_ms or script.fault == "hang":
-        return ChatAnswer(exchange, record, bill=bill, call=call).run()
-    ChatAnswer(exchange, record, bill=bill, call=call).send_json()
-    return None
+    return ChatAnswer(exchange, record, bill=bill, call=call).start()
 
 
 def send_refusal(
@@ -53,11 +42,15 @@ def send_refusal(
 
 def id_header(record: Record) -> bytes:
     """Write the header by which an answer can be matched with the bill."""
-    return b"x-request-id: %b\r\n" % record.request_id.encode()
+    name = b"request-id" if record.dialect == "anthropic" else b"x-request-id"
+    return b"%b: %b\r\n" % (name, record.request_id.encode())
 
 
 class ChatAnswer:
-    """One answer on its way; the record always says what has been generated so far."""
+    """One answer on its way; the record always says what has been generated so far.
+
+    What differs between dialects stands in the methods from `_midstream` to `_usage`.
+    """
 
     def __init__(self, exchange: Exchange, record: Record, *, bill: Bill, call: Call) -> None:
         self._exchange = exchange
@@ -72,8 +65,21 @@ class ChatAnswer:
         accepts_gzip = b"gzip" in exchange.headers.get(b"accept-encoding", b"")
         self._gzip = zlib.compressobj(wbits=31) if call.script.gzip and accepts_gzip else None
 
-    async def run(self) -> None:
-        """Do the whole answer, with its waits; a caller who goes away cancels it."""
+    def start(self) -> Coroutine[None, None, None] | None:
+        """Answer at once where nothing has to be waited for, else return the work to be done."""
+        call, script = self._call, self._call.script
+        self._record.model = sys.intern(call.model)
+        self._record.stream = call.stream
+        if script.error_status is not None and not script.latency_ms:
+            self._refuse(script.error_status)
+            return None
+        if call.stream or script.latency_ms or script.drip_ms or script.fault == "hang":
+            return self._run()
+        self._send_json()
+        return None
+
+    async def _run(self) -> None:
+        # A caller who goes away cancels it.
         script = self._call.script
         end = "client_gone"
         try:
@@ -85,19 +91,21 @@ class ChatAnswer:
                 self._generate(0)
             await asyncio.sleep(script.latency_ms / 1000)
             if script.error_status is not None:
-                refusal = scripted_error(script.error_status)
-                send_refusal(self._exchange, self._record, bill=self._bill, refusal=refusal, end="error")
+                self._refuse(script.error_status)
             elif self._call.stream and script.fault != "reset":
                 await self._run_stream()
             else:
                 await self._wait_for_words()
-                self.send_json()
+                self._send_json()
         finally:
             # Closing twice counts once: an answer that came to its end is on the bill already.
             self._bill.close(self._record, end)
 
-    def send_json(self) -> None:
-        """Send the answer as one JSON object, or break off as the script says."""
+    def _refuse(self, status: int) -> None:
+        refusal = self._scripted_error(status)
+        send_refusal(self._exchange, self._record, bill=self._bill, refusal=refusal, end="error")
+
+    def _send_json(self) -> None:
         exchange, record, script = self._exchange, self._record, self._call.script
         if script.fault == "reset":
             self._bill.close(record, "reset")
@@ -107,11 +115,11 @@ class ChatAnswer:
         headers = JSON_TYPE + id_header(record)
         if script.fault == "midstream":
             self._bill.close(record, "midstream_error")
-            exchange.reply(200, headers, body=_MIDSTREAM)
+            exchange.reply(200, headers, body=self._midstream())
             return
         self._generate(self._answer.tokens * self._call.choices - self._generated)
         cut = script.cut_after is not None
-        usage = usage_after(self._call, self._answer, generated_tokens=self._generated)
+        usage = self._usage()
         record.reported_usage = None if cut else usage
         body = self._completion(b"" if usage is None else b',"usage":' + usage.encode())
         if self._gzip is not None:
@@ -122,26 +130,6 @@ class ChatAnswer:
             exchange.reply_half(200, headers, body=body)
         else:
             exchange.reply(200, headers, body=body)
-
-    def _completion(self, usage: bytes) -> bytes:
-        call, answer = self._call, self._answer
-        text = b"".join(answer.pieces)
-        if answer.tool is None:
-            message = b'"content":"%b"' % text
-        else:
-            message = b'"content":null,"tool_calls":[{"id":"call_%b","type":"function","function":%b}]' % (
-                self._completion_id(),
-                b'{"name":"%b","arguments":"%b"}' % (json.dumps(answer.tool)[1:-1].encode(), text),
-            )
-        rest = b'"message":{"role":"assistant",%b,"refusal":null,"annotations":[]},"logprobs":null' % message
-        choices = b",".join(
-            b'{"index":%d,%b,"finish_reason":"%b"}' % (index, rest, answer.finish_reason.encode())
-            for index in range(call.choices)
-        )
-        return (
-            b'{"id":"%b","object":"chat.completion","created":%d,"model":"%b","choices":[%b]%b,'
-            b'"service_tier":"default","system_fingerprint":"fp_sim"}'
-        ) % (self._completion_id(), time.time(), call.model.encode(), choices, usage)
 
     async def _wait_for_words(self) -> None:
         drip_s = self._call.script.drip_ms / 1000
@@ -161,9 +149,7 @@ class ChatAnswer:
         self._record.status = 200
         encoding = b"content-encoding: gzip\r\n" if self._gzip is not None else b""
         self._exchange.begin(_SSE_TYPE + encoding + id_header(self._record))
-        writer = EventWriter(
-            call, self._answer, completion_id=self._completion_id(), created_s=time.time_ns() // 1_000_000_000
-        )
+        writer = self._writer()
         break_after, how = self._break_point()
         spoken = 0
         drip_ms = call.script.drip_ms
@@ -194,7 +180,7 @@ class ChatAnswer:
             return self._answer.spoken_tokens * self._call.choices // 2, "midstream_error"
         return -1, ""
 
-    async def _break_off(self, how: str, writer: EventWriter) -> None:
+    async def _break_off(self, how: str, writer: Writer) -> None:
         if how == "stalled":
             try:
                 await self._pass_on()
@@ -206,7 +192,7 @@ class ChatAnswer:
             self._flush()
             self._exchange.cut()
             return
-        self._pending.append(writer.error(_MIDSTREAM))
+        self._pending.append(writer.error(self._midstream()))
         self._flush(last=True)
         self._exchange.end()
 
@@ -249,3 +235,42 @@ class ChatAnswer:
 
     def _completion_id(self) -> bytes:
         return b"chatcmpl-" + self._record.request_id.encode()
+
+    # What differs between dialects.
+
+    def _midstream(self) -> bytes:
+        return error_body("The server had an error while processing your request.", kind="server_error")
+
+    def _scripted_error(self, status: int) -> Refusal:
+        return scripted_error(status)
+
+    def _writer(self) -> Writer:
+        return EventWriter(
+            self._call,
+            self._answer,
+            completion_id=self._completion_id(),
+            created_s=time.time_ns() // 1_000_000_000,
+        )
+
+    def _usage(self) -> Reported | None:
+        return usage_after(self._call, self._answer, generated_tokens=self._generated)
+
+    def _completion(self, usage: bytes) -> bytes:
+        call, answer = self._call, self._answer
+        text = b"".join(answer.pieces)
+        if answer.tool is None:
+            message = b'"content":"%b"' % text
+        else:
+            message = b'"content":null,"tool_calls":[{"id":"call_%b","type":"function","function":%b}]' % (
+                self._completion_id(),
+                b'{"name":"%b","arguments":"%b"}' % (json.dumps(answer.tool)[1:-1].encode(), text),
+            )
+        rest = b'"message":{"role":"assistant",%b,"refusal":null,"annotations":[]},"logprobs":null' % message
+        choices = b",".join(
+            b'{"index":%d,%b,"finish_reason":"%b"}' % (index, rest, answer.finish_reason.encode())
+            for index in range(call.choices)
+        )
+        return (
+            b'{"id":"%b","object":"chat.completion","created":%d,"model":"%b","choices":[%b]%b,'
+            b'"service_tier":"default","system_fingerprint":"fp_sim"}'
+        ) % (self._completion_id(), time.time(), call.model.encode(), choices, usage)

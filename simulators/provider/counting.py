@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-_PER_REQUEST_TOKENS = 2
-_PER_MESSAGE_TOKENS = 4
+PER_REQUEST_TOKENS = 2
+PER_MESSAGE_TOKENS = 4
 
 
 def count_prompt(body: dict[str, object]) -> int | None:
@@ -13,15 +13,15 @@ def count_prompt(body: dict[str, object]) -> int | None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         return None
-    tokens = _PER_REQUEST_TOKENS
+    tokens = PER_REQUEST_TOKENS
     for message in messages:
         words = _count_words(message.get("content")) if isinstance(message, dict) else None
         if words is None:
             return None
-        tokens += _PER_MESSAGE_TOKENS + words
+        tokens += PER_MESSAGE_TOKENS + words
     for name in ("tools", "response_format"):
         if body.get(name) is not None:
-            tokens += _compact_bytes(body[name])
+            tokens += compact_bytes(body[name])
     return tokens
 
 
@@ -39,6 +39,7 @@ def _count_words(content: object) -> int | None:
     )
 
 
-def _compact_bytes(value: object) -> int:
+def compact_bytes(value: object) -> int:
+    """Count the UTF-8 bytes of a value as compact JSON."""
     # A lone surrogate is legal in JSON and has no UTF-8; it is counted, not a reason to fail.
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass"))

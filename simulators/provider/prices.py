@@ -15,6 +15,8 @@ class Rate:
     input_nanousd_per_mtok: int
     cached_nanousd_per_mtok: int
     output_nanousd_per_mtok: int
+    cache_write_5m_nanousd_per_mtok: int = 1_250_000_000
+    cache_write_1h_nanousd_per_mtok: int = 2_000_000_000
 
 
 # The first pattern that fits counts: a name is its own pattern, or a prefix where it ends in a star.
@@ -29,12 +31,19 @@ def rate_of(model: str) -> Rate:
     return PRICES["sim-exact*" if model == "sim-exact" or model.startswith("sim-exact-") else "sim-*"]
 
 
-def bill_nanousd(model: str, *, prompt: int, cached: int, completion: int) -> int:
-    """Price the tokens of one request exactly, rounded up once to the nano-dollar."""
+def bill_nanousd(
+    model: str, *, prompt: int, cached: int, completion: int, written: tuple[int, int] = (0, 0)
+) -> int:
+    """Price the tokens of one request exactly, rounded up once to the nano-dollar.
+
+    Those read from the cache and those written to it (for 5 minutes, for an hour) are among the prompt's.
+    """
     rate = rate_of(model)
     exact = (
-        (prompt - cached) * rate.input_nanousd_per_mtok
+        (prompt - cached - sum(written)) * rate.input_nanousd_per_mtok
         + cached * rate.cached_nanousd_per_mtok
+        + written[0] * rate.cache_write_5m_nanousd_per_mtok
+        + written[1] * rate.cache_write_1h_nanousd_per_mtok
         + completion * rate.output_nanousd_per_mtok
     )
     return -(-exact // _TOKENS_PER_PRICE)
@@ -61,4 +70,6 @@ def _decimals(rate: Rate) -> dict[str, str]:
         "input": decimal_usd(rate.input_nanousd_per_mtok),
         "cached_input": decimal_usd(rate.cached_nanousd_per_mtok),
         "output": decimal_usd(rate.output_nanousd_per_mtok),
+        "cache_write_5m": decimal_usd(rate.cache_write_5m_nanousd_per_mtok),
+        "cache_write_1h": decimal_usd(rate.cache_write_1h_nanousd_per_mtok),
     }

@@ -30,6 +30,8 @@ class Script:
     fault: str = ""  # hang, reset, midstream
     reasoning: int = 0
     cached: int = 0
+    cache_write: int = 0  # of the rest of the prompt, written for 5 minutes; Anthropic's dialect alone
+    cache_write_1h: int = 0
     crlf: bool = False
     comments: bool = False
     gzip: bool = False
@@ -65,6 +67,8 @@ _NUMBERS: Final[dict[str, str]] = {
     "error": "error_status",
     "reasoning": "reasoning",
     "cached": "cached",
+    "cachewrite": "cache_write",
+    "cachewrite1h": "cache_write_1h",
 }
 _CHOICES: Final[dict[str, frozenset[str]]] = {
     "length": frozenset({"hash", "cap", "words"}),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from simulators.provider.answers import Answer
 from simulators.provider.calls import Call
-from simulators.provider.usages import Usage, usage_after
+from simulators.provider.usages import Reported, Usage, usage_after
 
 OPENING: Final = 0
 CONTENT: Final = 1
@@ -24,7 +24,17 @@ class Event(NamedTuple):
     data: bytes
     stage: int
     tokens: int = 0
-    usage: Usage | None = None
+    usage: Reported | None = None
+
+
+class Writer(Protocol):
+    """What writes an answer as events, in any dialect."""
+
+    def events(self) -> Iterator[Event]:
+        """Yield the whole answer's events."""
+
+    def error(self, body: bytes) -> bytes:
+        """Write an error as an event."""
 
 
 class EventWriter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from simulators.provider.answers import Answer
 from simulators.provider.calls import Call
@@ -15,6 +15,16 @@ _TEMPLATE: Final = (
     b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
     b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
 )
+
+
+class Reported(Protocol):
+    """Usage as told to a caller, in the shape of whatever dialect it was told in."""
+
+    def encode(self) -> bytes:
+        """Write the usage object."""
+
+    def as_dict(self) -> dict[str, object]:
+        """List the usage object's fields."""
 
 
 class Usage(NamedTuple):

@@ -31,12 +31,9 @@ def test_prices_are_told_in_dollars_per_million(sim: Simulator) -> None:
     told = sim.http.get("/_sim/prices").json()
     by_model = {each.pop("model"): each for each in told["patterns"] + told["models"]}
     assert by_model["sim-exact*"] == by_model["sim-exact"]
-    assert by_model["sim-exact"] == {"input": "1.00", "cached_input": "0.25", "output": "10.00"}
-    assert (
-        by_model["sim-*"]
-        == by_model["sim-mini"]
-        == {"input": "1.00", "cached_input": "0.25", "output": "2.00"}
-    )
+    shared = {"input": "1.00", "cached_input": "0.25", "cache_write_5m": "1.25", "cache_write_1h": "2.00"}
+    assert by_model["sim-exact"] == shared | {"output": "10.00"}
+    assert by_model["sim-*"] == by_model["sim-mini"] == shared | {"output": "2.00"}
 
 
 def test_every_request_has_one_record_and_the_totals_are_their_sums(sim: Simulator) -> None:
@@ -51,7 +48,7 @@ def test_every_request_has_one_record_and_the_totals_are_their_sums(sim: Simulat
     assert bill["by_status"]["200"]["count"] == 5
     assert bill["by_model"]["sim-words-3"] == {
         "count": 2, "prompt_tokens": 18, "completion_tokens": 6, "cached_tokens": 0, "reasoning_tokens": 0,
-        "billed_nanousd": 30_000, "billed_usd": "0.00003",
+        "cache_write_5m_tokens": 0, "cache_write_1h_tokens": 0, "billed_nanousd": 30_000, "billed_usd": "0.00003",
     }  # fmt: skip
     assert bill["by_end"]["cut"]["count"] == 1
 
