@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -40,6 +39,7 @@ from proxy.callers import Caller, Callers
 from proxy.clock import Clock
 from proxy.errors import Refusal
 from proxy.providers.base import Call, Dialect
+from proxy.randomness import take_80_bits
 from proxy.requests import Asked
 
 ATTEMPTS_MAX = 5  # a stale policy or a turned window is judged again this often
@@ -123,8 +123,8 @@ class Admission:
         Raises: Refusal; EnforcementUnavailable when nothing may be dispatched.
         """
         plan = await self._plan(request)
-        hold_id = make_hold_id(self._clock.now_ms(), secrets.randbits(80))
-        attempt = secrets.token_hex(8)
+        hold_id = make_hold_id(self._clock.now_ms(), take_80_bits())
+        attempt = f"{take_80_bits():x}"
         for _ in range(ATTEMPTS_MAX):
             event = _event(request, plan)
             outcome = await self._reserver.reserve(self._reservation(request, plan, event, hold_id, attempt))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import time
 
 from enforcement.errors import EnforcementError, EnforcementUnavailable, ShardClosed
@@ -19,6 +18,7 @@ from proxy.logs import configure_logging, log_request
 from proxy.models import list_models
 from proxy.providers.base import Dialect
 from proxy.providers.openai import OpenAIChat
+from proxy.randomness import take_80_bits
 from proxy.responses import send_json, send_refusal, send_whole
 from proxy.selftest import prove_gate
 from proxy.settings import read_settings
@@ -59,7 +59,7 @@ class Application:
             await self._probe(path, send)
             return
         exchange = Exchange(
-            scope, receive, send, make_id("req", secrets.randbits(80)), Watch(), time.perf_counter()
+            scope, receive, send, make_id("req", take_80_bits()), Watch(), time.perf_counter()
         )
         if gateway is None:
             raise RuntimeError("the proxy was not started: run it under a server that sends the lifespan")

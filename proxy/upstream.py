@@ -2,8 +2,8 @@
 
 Sources: pyreqwest 0.15 names its errors by phase only roughly (a reset after sending comes as ``ConnectError``, a
 time-out before the headers as ``ConnectTimeoutError``), so the causes decide: only ``client error (Connect)`` proves
-that nothing was written. It reads 64 KiB ahead before it returns, which would hold back a stream and hide the status of an answer that breaks
-off: so nothing is read ahead.
+that nothing was written. By default it reads 64 KiB ahead before it returns, which would hold back a stream and hide
+the status of an answer that breaks off: so nothing is read ahead.
 """
 
 from __future__ import annotations
