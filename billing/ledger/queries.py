@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -204,7 +205,7 @@ def _ended_hold(hold_id: str, rows: Sequence[tuple[Any, ...]]) -> EndedHold:
         state=_state({kind for _, _, kind, *_ in rows}, {row[3] for row in rows if row[2] == "correction"}),
         cost_nanousd=sum(row[4] for row in rows),
         charge_nanousd=sum(row[5] for row in rows),
-        draws=tuple(BookedDraw(*draw) for draw in draws),
+        draws=tuple(BookedDraw(*draw) for draw in json.loads(draws)),
         corrections=sum(row[2] == "correction" for row in rows),
     )
 

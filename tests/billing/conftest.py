@@ -54,8 +54,9 @@ class Streams:
     seqs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def open(self, *tenants: str) -> None:
+        record = {"state": "open", "epoch": self.epoch, "run_id": self.client.info("server")["run_id"]}
         for tenant_id in tenants or (ACME, GLOBEX):
-            self.client.hset(shard_key(shard_of(tenant_id)), mapping={"state": "open", "epoch": self.epoch})
+            self.client.hset(shard_key(shard_of(tenant_id)), mapping=record)
 
     def hold_id(self, born_ms: int = STARTED_MS) -> str:
         return make_hold_id(born_ms, next(self.numbers))
