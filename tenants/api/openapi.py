@@ -15,7 +15,7 @@ SCHEMA_SETTINGS: dict[str, Any] = {"POSTPROCESSING_HOOKS": []}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library is untyped here
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
     """Describes the bearer key."""
 
     target_class = "tenants.api.authentication.ApiKeyAuthentication"
@@ -28,7 +28,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 def docs_page(request: HttpRequest) -> HttpResponse:
     """Show every operation of the schema on one page."""
-    with patched_settings(SCHEMA_SETTINGS):  # type: ignore[no-untyped-call]  # the library is untyped here
+    with patched_settings(SCHEMA_SETTINGS):
         schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
     operations = [
         _operation(method, path, item[method])
