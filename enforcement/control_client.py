@@ -82,6 +82,12 @@ class ControlClient:
                 node.connection_pool.release(connection)
         return parse_reply(raw)
 
+    def now_ms(self) -> int:
+        """Redis's clock."""
+        with unavailable_on_failure():
+            seconds, micros = self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def run_ids(self, shards: Sequence[int]) -> dict[int, str]:
         """Ask which process serves each shard now."""
         with unavailable_on_failure():

@@ -15,7 +15,7 @@ from enforcement.control_calls import BudgetLoad, ControlCall, EndedHold, Record
 from enforcement.control_client import ControlClient
 from enforcement.keys import Scope
 from enforcement.rebuild_steps import begin, carry, complete_indexes, load, open_shards, publish, retire
-from enforcement.shard_records import ShardRecord, reason_to_rebuild
+from enforcement.shard_records import Reason, ShardRecord, read_records, reason_to_rebuild
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class DataSource(Protocol):
     """What a rebuild asks of the database."""
 
     def marks(self, shards: Sequence[int]) -> Mapping[int, RecorderMark]:
-        """How far each shard is recorded; shards that never were may be left out."""
+        """How far each shard is recorded, or which epoch its recorder has seen; others may be left out."""
         ...
 
     def shards_left_behind(self, epochs: Mapping[int, int]) -> set[int]:
@@ -48,7 +48,7 @@ class DataSource(Protocol):
         ...
 
     def budgets(self, shards: Sequence[int]) -> tuple[Mapping[int, RecorderMark], Iterable[BudgetLoad]]:
-        """Every budget with the ledger's sums, and the marks: of one snapshot."""
+        """Every budget with the ledger's sums, and the marks: these are read first, so that no sum is behind them."""
         ...
 
     def budgets_named(
@@ -64,6 +64,23 @@ class Patience:
 
     adopt_ms: int  # twice the interval at which proxies renew
     carried_lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedShard:
+    """A shard that is not the one we knew, and why."""
+
+    record: ShardRecord
+    mark: RecorderMark
+    reason: Reason
+
+
+@dataclass(slots=True)
+class Look:
+    """Shards as they stand: those that are closed, and the epochs of those that are open."""
+
+    closed: list[ClosedShard] = field(default_factory=list)
+    open_epochs: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -87,13 +104,26 @@ class Rebuilder:
         self._patience = patience
         self._published: dict[int, int] = {}  # shard -> the epoch its documents were published in
 
-    def advance(self, records: Sequence[ShardRecord], *, now_ms: int) -> Progress:
-        """Do all that can be done now for shards that must be rebuilt."""
+    def look(self, shards: Sequence[int]) -> Look:
+        """Read how shards stand and which of them are not the ones we knew."""
+        # Marks first: a mark read later may be past what a healthy shard's record said before.
+        marks = self._source.marks(shards)
+        look = Look()
+        for record in read_records(self._client, shards):
+            mark = marks.get(record.shard, RecorderMark())
+            reason = reason_to_rebuild(record, mark)
+            if reason is None:
+                look.open_epochs[record.shard] = record.epoch
+            else:
+                look.closed.append(ClosedShard(record, mark, reason))
+        return look
+
+    def advance(self, closed: Sequence[ClosedShard], *, now_ms: int) -> Progress:
+        """Do all that can be done now for shards that must be rebuilt. ``now_ms`` is of Redis's clock."""
         progress = Progress()
-        marks = self._source.marks([record.shard for record in records])
         epochs: dict[int, int] = {}
         ready: dict[int, int] = {}
-        for record, epoch in self._begin(records, marks):
+        for record, epoch in self._begin(closed):
             epochs[record.shard] = epoch
             is_new = epoch != record.epoch
             if is_new:
@@ -106,18 +136,17 @@ class Rebuilder:
         progress.waiting = [shard for shard in epochs if shard not in progress.opened]
         return progress
 
-    def _begin(
-        self, records: Sequence[ShardRecord], marks: Mapping[int, RecorderMark]
-    ) -> list[tuple[ShardRecord, int]]:
+    def _begin(self, closed: Sequence[ClosedShard]) -> list[tuple[ShardRecord, int]]:
         under_way, to_begin = [], []
-        for record in records:
-            mark = marks.get(record.shard, RecorderMark())
-            reason = reason_to_rebuild(record, mark)
-            if reason == "unfinished":
+        for shard in closed:
+            record = shard.record
+            if shard.reason == "unfinished":
                 under_way.append((record, record.epoch))
-            elif reason is not None:
-                log.warning("shard %d is %s at epoch %d: rebuilding", record.shard, reason, record.epoch)
-                to_begin.append((record, max(record.epoch, mark.epoch) + 1))
+                continue
+            if shard.reason != "absent":
+                about = {"shard": record.shard, "reason": shard.reason, "epoch": record.epoch}
+                log.warning("shard closed", extra=about)
+            to_begin.append((record, max(record.epoch, shard.mark.epoch) + 1))
         return under_way + begin(self._client, to_begin)
 
     def _publish(self, epochs: Mapping[int, int]) -> None:
@@ -143,3 +172,6 @@ class Rebuilder:
         marks, loads = self._source.budgets(list(due))
         loaded = load(self._client, loads, marks, due)
         progress.opened = open_shards(self._client, {shard: due[shard] for shard in loaded})
+        for shard in progress.opened:
+            if due[shard] > 1:
+                log.warning("shard rebuilt", extra={"shard": shard, "epoch": due[shard]})

@@ -62,6 +62,21 @@ def complete_indexes(client: ControlClient, scopes: Iterable[Scope], epochs: Epo
     return _run_all(client, calls, epochs)
 
 
+def find_incomplete(client: ControlClient, scopes: Sequence[Scope], epochs: Epochs) -> list[Scope]:
+    """Those tenants of open shards whose customer index is not whole: they were made since their shard opened."""
+    asked = [scope for scope in scopes if scope.shard in epochs]
+    with unavailable_on_failure():
+        pipeline = client.redis.pipeline(transaction=False)
+        for scope in asked:
+            pipeline.hget(scope.customers(), "complete")
+        found = pipeline.execute()
+    return [
+        scope
+        for scope, complete in zip(asked, found, strict=True)
+        if int(complete or 0) != epochs[scope.shard]
+    ]
+
+
 def retire(client: ControlClient, epochs: Epochs) -> int:
     """Delete what an older epoch had published and the database no longer has: a revoked key stays revoked."""
     if not epochs:

@@ -59,9 +59,8 @@ class Sweeper:
         return self.sweep([shard], limit=limit)
 
     def _find_overdue(self, shards: Sequence[int], limit: int) -> list[tuple[int, list[bytes], int]]:
+        now_ms = self._client.now_ms()
         with unavailable_on_failure():
-            seconds, micros = self._client.redis.time()
-            now_ms = int(seconds) * 1000 + int(micros) // 1000
             pipeline = self._client.redis.pipeline(transaction=False)
             for shard in shards:
                 pipeline.execute_command(

@@ -58,7 +58,7 @@ def become_another_server(desk: Desk) -> None:
 
 
 def advance(rebuilder: Rebuilder, client: ControlClient, *, now_ms: int = LATER_MS) -> Progress:
-    return rebuilder.advance(read_records(client, [SHARD]), now_ms=now_ms)
+    return rebuilder.advance(rebuilder.look([SHARD]).closed, now_ms=now_ms)
 
 
 def rebuild(rebuilder: Rebuilder, client: ControlClient, desk: Desk) -> None:
@@ -108,7 +108,7 @@ def test_all_shards_of_an_empty_redis_open_in_one_pass(
     redis_client: redis.Redis, rebuilder: Rebuilder, client: ControlClient
 ) -> None:
     shards = list(range(256))
-    progress = rebuilder.advance(read_records(client, shards), now_ms=0)
+    progress = rebuilder.advance(rebuilder.look(shards).closed, now_ms=0)
     assert (sorted(progress.opened), progress.waiting) == (shards, [])
     assert {record.state for record in read_records(client, shards)} == {"open"}
     assert redis_client.hget(ACME.customers(), "complete") == b"1"

@@ -63,7 +63,7 @@ class Machine:
         self.connect()
 
     def advance(self) -> list[int]:
-        return self.rebuilder.advance(read_records(self.client, [SHARD]), now_ms=LATER_MS).opened
+        return self.rebuilder.advance(self.rebuilder.look([SHARD]).closed, now_ms=LATER_MS).opened
 
     def resume_desk(self) -> Desk:
         desk = Desk.__new__(Desk)
