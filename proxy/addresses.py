@@ -20,6 +20,9 @@ from proxy.settings import Settings
 
 RESOLVE_AGAIN_SECONDS = 60.0
 ORIGINS_MAX = 2_000
+# Below the 5 s after which common servers close an idle connection: a request written into one that is just closing
+# would be in doubt, and in doubt means booked at its quote.
+POOL_IDLE_MS = 4_000
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -106,6 +109,7 @@ class Origins:
             .no_proxy()
             .follow_redirects(enable=False)
             .referer(enable=False)
+            .pool_idle_timeout(timedelta(milliseconds=POOL_IDLE_MS))
             .connect_timeout(timedelta(milliseconds=settings.connect_timeout_ms))
             .read_timeout(timedelta(milliseconds=settings.first_byte_timeout_ms))
             .timeout(timedelta(milliseconds=settings.total_timeout_ms))

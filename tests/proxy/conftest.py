@@ -88,7 +88,17 @@ class Proxy:
 def start_proxy(valkey_url: str, folder: Path, **environment: str) -> Proxy:
     port = free_port()
     log = folder / f"proxy-{port}.log"
-    options = ("--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "warning")
+    options = (
+        "--http",
+        "httptools",
+        "--loop",
+        "uvloop",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+        "--timeout-graceful-shutdown",
+        "1",
+    )
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "proxy.app:app", "--port", str(port), *options],

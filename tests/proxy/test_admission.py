@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import httpx
 import msgspec
 
 from enforcement.policies import BudgetRef, RateLimit
-from tests.proxy.conftest import Proxy, Tenant, code_of
+from tests.proxy.conftest import Proxy, Tenant, code_of, wait_for
 
 Chat = Callable[..., httpx.Response]
 
@@ -76,3 +77,28 @@ def test_a_price_set_a_moment_ago_is_in_force(acme: Tenant, chat: Chat) -> None:
     answer = chat(key, max_tokens=50)
     usage = answer.json()["usage"]
     assert acme.rows()[-1][2] == usage["total_tokens"] * 1_000_000
+
+
+def test_many_calls_at_once_never_overspend(acme: Tenant, chat: Chat) -> None:
+    limit_nanousd = 5_000_000
+    budget = acme.budget("0.005")
+    key = acme.key(acme.customer(budget))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: chat(key, "sim-exact", max_tokens=50), range(40)))
+    served = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 402, 429}
+    spent, held = acme.spent(budget)
+    assert held == 0
+    assert spent == sum(cost for _, _, cost, _ in acme.rows()) <= limit_nanousd
+    assert len(served) == len(acme.rows()) == limit_nanousd // (spent // len(served))
+
+
+def test_a_caller_that_leaves_before_its_answer_is_charged_for_it(acme: Tenant, proxy: Proxy) -> None:
+    budget = acme.budget()
+    headers = {"authorization": f"Bearer {acme.key(acme.customer(budget))}"}
+    body = {"model": "sim-slow-1000", "messages": [{"role": "user", "content": "x"}]}
+    with contextlib.suppress(httpx.ReadTimeout):
+        httpx.post(f"{proxy.url}/v1/chat/completions", json=body, headers=headers, timeout=0.3)
+    [(kind, basis, cost, _)] = wait_for(acme.rows)
+    assert (kind, basis) == ("settled", "reported")
+    assert acme.spent(budget) == (cost, 0)
