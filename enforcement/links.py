@@ -8,7 +8,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from enforcement.calls import Argument, Call, Life
 from enforcement.connection import Link, ReplyError
@@ -79,18 +79,14 @@ class Links:
         return (await self._link_of(shard)).run_id
 
     async def _settle_error(self, call: Call, epoch: int, link: Link, error: ReplyError) -> Any:
-        """Load what was not loaded, follow one redirection; anything else is no Redis."""
+        """Load what was not loaded, follow a slot that moved; anything else is no Redis.
+
+        So is a slot on the move (ASK, TRYAGAIN): its keys are on two nodes, and a script needs all of them on one.
+        """
         reply: Any = error
         if _is(error, "MOVED"):
             link = await self._moved_link(call.shard)
             reply = await link.send(self._evalsha(call, link, epoch))
-        elif _is(error, "ASK"):
-            host, _, port = str(error).rsplit(" ", 1)[1].rpartition(":")
-            link = self._link_to(host, int(port))
-            await link.connect()
-            asking = link.send(("ASKING",))
-            reply = await link.send(self._eval(call, link, epoch))
-            await asking
         if _is(reply, "NOSCRIPT"):
             reply = await link.send(self._eval(call, link, epoch))
         if _is(reply, "OOM"):
@@ -131,7 +127,7 @@ class Links:
                 self._cluster = cluster
             else:
                 await self._cluster.nodes_manager.initialize()
-        except (OSError, RedisError) as error:
+        except (OSError, RedisError, RedisClusterException) as error:
             raise EnforcementUnavailable(
                 f"the cluster does not tell its slots: {type(error).__name__}"
             ) from error

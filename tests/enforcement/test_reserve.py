@@ -269,11 +269,12 @@ def test_an_overrun_budget_refuses_everything(desk: Desk) -> None:
 
 def test_the_same_hold_id_is_a_replay_and_claims_nothing_more(desk: Desk) -> None:
     desk.budget("bud_a", 5_000)
-    reservation = desk.reservation(draw("bud_a"))
+    reservation = desk.reservation(draw("bud_a"), least=50, per_token=5, charge=amounts(100, 10, 90, 10))
     first = desk.reserve(reservation)
     again = desk.reserve(reservation)
     assert isinstance(first, Granted)
     assert again == Replayed("reserved", same_attempt=True, granted=replace(first, remaining_nanousd=0))
+    assert first.cost_nanousd == 500
     other = desk.reserve(replace(reservation, attempt="attempt-2"))
     assert other == Replayed("reserved", same_attempt=False, granted=None)
     assert desk.held("bud_a") == 1_000
@@ -367,6 +368,7 @@ def test_a_budget_that_is_not_loaded_is_wanted_not_empty(desk: Desk) -> None:
         outcome = desk.reserve(desk.reservation(draw("bud_a"), draw(budget_id)))
         assert outcome == NotLoaded(budget_id)
         assert desk.redis.hexists(wanted_key(ACME.shard), f"{ACME.tenant_id}:test:{budget_id}")
+        assert desk.reserve(desk.reservation(draw(budget_id), draw("bud_a"))) == NotLoaded(budget_id)
     desk.redis.hdel(ACME.budget("bud_a"), "limit")
     assert desk.reserve(desk.reservation(draw("bud_a"))) == NotLoaded("bud_a")
     assert desk.held("bud_a") == 0
@@ -609,6 +611,42 @@ def test_a_further_attempt_of_the_same_call_takes_the_idempotency_key_over(desk:
     desk.settle(second, 5)
     outcome = desk.reserve(desk.reservation(draw("bud_a"), idempotency=mine, request_id="req_2"))
     assert outcome == AlreadyDone("req_1", 5)
+
+
+def test_a_reservation_with_everything_finds_each_of_its_records(desk: Desk) -> None:
+    prepare_arrivals(desk)
+    desk.budget("bud_tenant", 9_000)
+    new = first_seen()
+    judged = [desk.policy(ACME.key_policy("d1"), 3), desk.policy(ACME.tenant_policy(), 5)]
+    rates = (
+        RateLimit("lim_a", requests_per_minute=60, burst=3, in_flight_max=9),
+        RateLimit("lim_b", in_flight_max=2),
+        RateLimit("lim_c", requests_per_minute=600, burst=9),
+    )
+    mine = Idempotency("digest", "body-1")
+    everything: dict[str, Any] = {"judged": judged, "rates": rates, "first_seen": new}
+    draws = (draw("bud_tenant", measure="cost"), new.draw)
+    ref, _ = desk.granted(*draws, **everything, idempotency=mine)
+    assert desk.hold(ref)["flight"] == "lim_a,lim_b"
+    assert desk.hold(ref)["idem"] == "digest"
+    assert desk.redis.zcard(ACME.in_flight("lim_a")) == desk.redis.zcard(ACME.in_flight("lim_b")) == 1
+    assert desk.redis.exists(ACME.rate("lim_a"), ACME.rate("lim_c")) == 2
+    assert not desk.redis.exists(ACME.rate("lim_b"), ACME.in_flight("lim_c"))
+    assert (desk.held("bud_tenant"), desk.held(new.draw.budget_id)) == (1_000, 1_000)
+    assert desk.record(new.draw.budget_id)["measure"] == "charge"
+    # without the Idempotency-Key every record behind it moves up one place
+    second, _ = desk.granted(*draws, **everything)
+    limited = desk.reserve(desk.reservation(*draws, **everything))
+    assert limited == RateLimited("lim_b", "in_flight", 1_000)
+    desk.settle(ref, 10)
+    desk.settle(second, 10)
+    desk.granted(*draws, **everything)
+    limited = desk.reserve(desk.reservation(*draws, **everything))
+    assert isinstance(limited, RateLimited)
+    assert (limited.limit_id, limited.kind) == ("lim_a", "requests")
+    desk.policy(ACME.tenant_policy(), 6)
+    assert desk.reserve(desk.reservation(*draws, **everything)) == Stale((ACME.tenant_policy(),))
+    assert len(desk.events(arrivals_key(ACME.shard))) == 1
 
 
 def test_every_grant_moves_the_shards_seq_and_a_refusal_does_not(desk: Desk) -> None:
