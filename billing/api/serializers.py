@@ -123,7 +123,7 @@ def row_shape(row: LedgerRow) -> dict[str, Any]:
 
 
 def request_shape(rows: Sequence[LedgerRow], tags: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """A call from its rows, oldest first. Its basis is the last thing known about it."""
+    """A call from its rows, in the order they were booked. Its basis is the last thing known about it."""
     first, last = rows[0], rows[-1]
     return {
         "request_id": first.request_id,
@@ -131,7 +131,7 @@ def request_shape(rows: Sequence[LedgerRow], tags: dict[str, dict[str, str]]) ->
         "key": first.key_id,
         "run": first.run_id or None,
         "model": last.model,
-        "started_at": first.started_at,
+        "started_at": min(row.started_at for row in rows),
         "ended_at": max((row.ended_at for row in rows if row.ended_at), default=None),
         "attempts": sum(row.kind != "correction" for row in rows),
         "basis": last.basis,

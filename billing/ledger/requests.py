@@ -36,10 +36,10 @@ def first_rows(scope: Scope) -> QuerySet[LedgerRow]:
 
 
 def rows_of_requests(scope: Scope, request_ids: Iterable[str]) -> dict[str, list[LedgerRow]]:
-    """All rows of calls, oldest first, by request id; calls of another tenant or mode have none."""
+    """All rows of calls, in the order they were booked, by request id; calls of another tenant or mode have none."""
     rows = LedgerRow.objects.for_scope(scope).filter(request_id__in=list(request_ids))
     grouped: defaultdict[str, list[LedgerRow]] = defaultdict(list)
-    for row in rows.order_by("started_at", "booked_at", "event_id"):
+    for row in rows.order_by("epoch", "seq", "event_id"):
         grouped[row.request_id].append(row)
     return dict(grouped)
 
