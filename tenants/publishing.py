@@ -53,7 +53,19 @@ def publish_now(entries: Sequence[int], *, control: Control | None = None) -> bo
     """
     if len(entries) > INLINE_ENTRIES_MAX:
         return False
-    return _publish(Outbox.objects.filter(pk__in=entries), control or shared_control()) == len(entries)
+    waiting = list(Outbox.objects.filter(pk__in=entries))
+    in_force = _publish(waiting, control or shared_control()) == len(waiting)
+    if in_force:
+        _drop_overtaken(waiting)
+    return in_force
+
+
+def _drop_overtaken(published: Iterable[Outbox]) -> None:
+    """Forget older entries about the same rows: what was told is the row as it is by now."""
+    for entry in published:
+        Outbox.objects.filter(
+            kind=entry.kind, object_id=entry.object_id, mode=entry.mode, pk__lt=entry.pk
+        ).delete()
 
 
 def drain_outbox(*, count: int = 500, control: Control | None = None) -> int:

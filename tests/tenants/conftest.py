@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from django.test import override_settings
 from rest_framework.test import APIClient
 
 from enforcement.control import Control
@@ -14,6 +15,13 @@ from tenants import publishing
 from tests.factories import Holding, make_holding
 
 Api = Callable[[str], APIClient]
+
+
+@pytest.fixture(autouse=True)
+def _static_files_are_not_collected() -> Iterator[None]:
+    """Serve static files from where they lie: tests collect none."""
+    with override_settings(WHITENOISE_AUTOREFRESH=True):
+        yield
 
 
 @pytest.fixture
