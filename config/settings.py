@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config import env
 from config.logging import logging_config
+from config.mail import mail_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,7 @@ FAREBOX_HOME = Path(env.text("FAREBOX_HOME", str(BASE_DIR / ".farebox")))
 FAREBOX_BASE_URL = env.text("FAREBOX_BASE_URL", "http://127.0.0.1:8000" if DEVELOPMENT else None).rstrip("/")
 FAREBOX_SECRET_KEYS = env.secret_words("FAREBOX_SECRET_KEYS")
 FAREBOX_SIGNUP = env.choice("FAREBOX_SIGNUP", ("closed", "invite", "open"), "invite")
+FAREBOX_TRUSTED_PROXIES = env.words("FAREBOX_TRUSTED_PROXIES")
 FAREBOX_ALLOW_PRIVATE_UPSTREAMS = env.words("FAREBOX_ALLOW_PRIVATE_UPSTREAMS")
 FAREBOX_DB_APP_ROLE = env.text("FAREBOX_DB_APP_ROLE", "farebox_app")
 FAREBOX_DB_RECORDER_ROLE = env.text("FAREBOX_DB_RECORDER_ROLE", "farebox_recorder")
@@ -55,6 +57,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "tenants.portal.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -120,7 +123,18 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_ADAPTER = "tenants.accounts.AccountAdapter"
+ACCOUNT_SIGNUP_FORM_CLASS = "tenants.accounts.CompanyForm"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Farebox: "
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # a changed password is told to its owner
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_CHANGE_EMAIL = True
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
+
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"Farebox <farebox@{_base.hostname}>")
+globals().update(mail_settings(env.text("EMAIL_URL", f"file:{FAREBOX_HOME / 'mail'}")))
 
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -131,6 +145,7 @@ STATIC_ROOT = BASE_DIR / "static-collected"
 WHITENOISE_USE_FINDERS = DEVELOPMENT
 
 SECURE_SSL_REDIRECT = False  # TLS ends before us; the cookies below follow the public address
+SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _base.scheme == "https"
 SECURE_HSTS_SECONDS = 31_536_000 if _base.scheme == "https" else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -8,4 +8,5 @@ urlpatterns = [
     path("api/", include("tenants.api.urls")),
     path("api/", include("billing.api.urls")),
     path("accounts/", include("allauth.urls")),
+    path("", include("billing.portal.urls")),
 ]

@@ -47,7 +47,7 @@ def invite_member(*, tenant: Tenant, actor: Actor, inviter_role: str, email: str
     if django_settings.FAREBOX_SIGNUP == "closed" and not User.objects.filter(email=address).exists():
         raise InvalidInput("email", "sign-up is closed here: only people who already sign in can be invited")
     now = timezone.now()
-    Invitation.objects.for_tenant(tenant).pending().filter(email=address).update(withdrawn_at=now)  # type: ignore[attr-defined]  # a manager acts as its QuerySet
+    Invitation.objects.for_tenant(tenant).pending().filter(email=address).update(withdrawn_at=now)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     row = Invitation.objects.create(
         tenant=tenant,

@@ -1,0 +1,1 @@
+"""Views over the books, one page a file."""
