@@ -35,7 +35,6 @@ def create_customer(
     """
     change = upsert_customer(tenant=tenant, mode=mode, actor=actor, external_id=external_id, values=values)
     if not change.created:
-        transaction.set_rollback(True)
         raise AlreadyExists(f"customer {external_id!r} exists already as {change.row.pk} in mode {mode}")
     return change
 

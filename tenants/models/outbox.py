@@ -36,7 +36,11 @@ class Outbox(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["due_at", "id"], name="outbox_due")]
+        indexes = [
+            models.Index(fields=["due_at", "id"], name="outbox_due"),
+            # Asked at every reading of a row: is a change of it still pending?
+            models.Index(fields=["object_id"], name="outbox_object"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id}"

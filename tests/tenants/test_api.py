@@ -13,7 +13,6 @@ from rest_framework.test import APIClient
 
 from enforcement.control import Control
 from enforcement.errors import EnforcementUnavailable
-from tenants import probing
 from tenants.models import Budget, Customer, Key, ProviderAccount
 from tests.factories import Holding, make_api_key, make_budget, make_customer
 from tests.tenants.conftest import Api
@@ -224,7 +223,7 @@ def test_a_provider_account_is_tried_with_its_own_credential(
 
     plain = httpx.Client
     monkeypatch.setattr(
-        probing.httpx, "Client", lambda **given: plain(transport=httpx.MockTransport(answer), **given)
+        httpx, "Client", lambda **given: plain(transport=httpx.MockTransport(answer), **given)
     )
     with override_settings(FAREBOX_ALLOW_PRIVATE_UPSTREAMS=("127.0.0.1:9100",)):
         ProviderAccount.objects.filter(pk=acme.account.pk).update(base_url="http://127.0.0.1:9100/v1")
@@ -247,7 +246,7 @@ def test_a_wrong_key_is_told_what_is_wrong(acme: Holding, api: Api) -> None:
     for secret, word in (
         ("nonsense", "typo"),
         (acme.key.secret, "customer key"),
-        (acme.api_key[:-1] + "0", "typo"),
+        (acme.api_key[:-1] + ("1" if acme.api_key.endswith("0") else "0"), "typo"),
     ):
         answer = api(secret).get(f"{ROOT}/customers")
         assert answer.status_code == 401

@@ -22,7 +22,7 @@ OpenShard = Callable[[str], Control]
 
 def policy_in(client: redis.Redis, key: str) -> tuple[int, bytes] | None:
     version, body = client.hmget(key, "version", "body")
-    return None if version is None else (int(version), body)
+    return None if version is None or not isinstance(body, bytes) else (int(version), body)
 
 
 def test_everything_a_tenant_has_is_in_redis_after_a_drain(
