@@ -47,9 +47,7 @@ def put_price(
 
     Raises: AlreadyExists when another price starts at that very instant; InvalidInput.
     """
-    provider, model = providers.canonical(name[0]), name[1].strip()
-    if not model or len(model) > MODEL_CHARS_MAX:
-        raise InvalidInput("model", f"a model's name has 1 to {MODEL_CHARS_MAX} characters")
+    provider, model = _checked_name(*name)
     columns = _checked_columns(provider, model, terms)
     now = timezone.now()
     starts_at = from_at or now
@@ -75,6 +73,13 @@ def put_price(
     trail.audit("price.put", row, before=shown(before, *SHOWN) if before else None, after=shown(row, *SHOWN))
     touch_policy(settings, trail)
     return trail.done(row, created=True)
+
+
+def _checked_name(provider: str, model: str) -> tuple[str, str]:
+    name = model.strip()
+    if not name or len(name) > MODEL_CHARS_MAX:
+        raise InvalidInput("model", f"a model's name has 1 to {MODEL_CHARS_MAX} characters")
+    return providers.canonical(provider), name
 
 
 def _checked_columns(provider: str, model: str, terms: PriceTerms) -> dict[str, object]:
