@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from enforcement.holds import Holds
 from enforcement.secrets import CredentialBox
 from metering.tokens import load_encodings
@@ -15,6 +17,8 @@ from proxy.metrics import Metrics
 from proxy.pipeline import Pipeline
 from proxy.settings import Settings
 from proxy.upstream import Door
+
+GARBAGE_BEFORE_COLLECTING = 20_000
 
 
 class Gateway:
@@ -51,6 +55,10 @@ class Gateway:
         """Load what no request should wait for, then connect. Raises: UnsafeRedis, TokenizerError."""
         load_encodings()
         await self.holds.start()
+        # Prices and vocabularies live as long as the process: the collector need not walk them at every turn.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_BEFORE_COLLECTING)
 
     async def close(self) -> None:
         """Let requests end, settle what is cut, then tell Redis the rest."""
