@@ -109,11 +109,9 @@ def decode_chat(body: bytes) -> ChatRequest:
     """Read a chat request's body. Raises: RequestShapeError, naming the field where known."""
     try:
         request = _requests.decode(body)
-        fields = _fields.decode(body)
+        refuse_twice(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _shape_error(error) from error
-    if not _is_what_it_seems(body, fields):
-        parse_unique(body, None)
+        raise shape_error(error, "chat request") from error
     if not request.model:
         raise RequestShapeError("you must provide a model", "model")
     if not request.messages:
@@ -129,6 +127,12 @@ def decode_chat(body: bytes) -> ChatRequest:
 def is_given(raw: msgspec.Raw) -> bool:
     """Tell whether a field was given: absent and null are alike."""
     return raw is not _ABSENT and bytes(raw) != b"null"
+
+
+def refuse_twice(body: bytes) -> None:
+    """Raise RequestShapeError where a field of the body stands twice; msgspec.DecodeError where it is no object."""
+    if not _is_what_it_seems(body, _fields.decode(body)):
+        parse_unique(body, None)
 
 
 def parse_unique(content: bytes | msgspec.Raw, param: str | None) -> Any:
@@ -159,8 +163,9 @@ def _is_what_it_seems(body: bytes, fields: dict[str, msgspec.Raw]) -> bool:
     )
 
 
-def _shape_error(error: Exception) -> RequestShapeError:
+def shape_error(error: Exception, kind: str) -> RequestShapeError:
+    """Say what is wrong with a body that is no request of its kind, naming the field where the decoder does."""
     at = _AT.search(str(error))
     if at is None:
-        return RequestShapeError(f"the body is no chat request: {error}")
+        return RequestShapeError(f"the body is no {kind}: {error}")
     return RequestShapeError(str(error)[: at.start()], at["param"] or None)

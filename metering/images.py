@@ -19,7 +19,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def image_tokens(rule: ImageRule, url: str, detail: str) -> int:
-    """Bound the tokens of a picture given by URL; a data URL of a PNG or JPEG tells its size."""
+    """Bound the tokens of a picture given by URL; a data URL tells its size."""
     size = data_url_size(url)
     by_tiles = by_patches = 0
     if rule.tile_tokens:
@@ -52,7 +52,7 @@ def patch_count(size: tuple[int, int] | None, patches_max: int) -> int:
 
 
 def data_url_size(url: str) -> tuple[int, int] | None:
-    """Read width and height out of a data URL's PNG or JPEG header; None where there is none to read."""
+    """Read width and height out of a data URL's PNG, JPEG or WebP header; None where there is none to read."""
     head, mark, content = url[: _HEAD_CHARS + 64].partition(";base64,")
     if not mark or not head.startswith("data:"):
         return None
@@ -61,7 +61,7 @@ def data_url_size(url: str) -> tuple[int, int] | None:
         data = b64decode(content[: len(content) - len(content) % 4], validate=True)
     except (binascii.Error, ValueError):
         return None
-    size = _png_size(data) or _jpeg_size(data)
+    size = _png_size(data) or _jpeg_size(data) or _webp_size(data)
     return size if size and min(size) > 0 else None
 
 
@@ -82,4 +82,20 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
                 data[place + 5 : place + 7], "big"
             )
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith(b"RIFF") or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    match data[12:16]:
+        case b"VP8X":  # extended: both less one, in three bytes each
+            return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        case b"VP8L":  # lossless: both less one, in 14 bits each
+            packed = int.from_bytes(data[21:25], "little")
+            return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
+        case b"VP8 ":  # lossy: 14 bits each, above which stands a scale for showing
+            return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(
+                data[28:30], "little"
+            ) & 0x3FFF
     return None

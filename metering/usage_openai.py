@@ -37,7 +37,7 @@ def usage_from_openai(raw: Mapping[str, Any] | msgspec.Struct | None) -> Usage |
     prompt, completion, total = (
         _first(report, _PROMPT),
         _first(report, _COMPLETION),
-        _counter(report, "total_tokens"),
+        read_counter(report, "total_tokens"),
     )
     if prompt is None and completion is None:
         if total:
@@ -75,8 +75,8 @@ def _decompose_prompt(prompt: int, details: Mapping[str, Any], report: Mapping[s
     written = min(_first(details, _CACHE_WRITE) or 0, prompt - cached)
     # What is left is fresh. Sound and pictures beyond it must be among the cached, and are billed as such.
     fresh = prompt - cached - written
-    audio = min(_counter(details, "audio_tokens") or 0, fresh)
-    pictures = (_counter(details, "image_tokens") or 0) + (_counter(details, "video_tokens") or 0)
+    audio = min(read_counter(details, "audio_tokens") or 0, fresh)
+    pictures = (read_counter(details, "image_tokens") or 0) + (read_counter(details, "video_tokens") or 0)
     pictures = min(pictures, fresh - audio)
     return {
         "input_tokens": fresh - audio - pictures,
@@ -91,10 +91,10 @@ def _decompose_completion(
     completion: int, details: Mapping[str, Any], report: Mapping[str, Any], beside: int
 ) -> dict[str, int]:
     made = completion + beside
-    audio = min(_counter(details, "audio_tokens") or 0, made)
-    reasoning = _counter(details, "reasoning_tokens")
+    audio = min(read_counter(details, "audio_tokens") or 0, made)
+    reasoning = read_counter(details, "reasoning_tokens")
     if reasoning is None:
-        reasoning = _counter(report, "reasoning_tokens") or 0
+        reasoning = read_counter(report, "reasoning_tokens") or 0
     reasoning = min(max(reasoning, beside), made - audio)
     return {
         "output_tokens": made - audio - reasoning,
@@ -113,13 +113,14 @@ def _details(report: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, 
 
 def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        count = _counter(report, name)
+        count = read_counter(report, name)
         if count is not None:
             return count
     return None
 
 
-def _counter(report: Mapping[str, Any], name: str) -> int | None:
+def read_counter(report: Mapping[str, Any], name: str) -> int | None:
+    """Read one counter; None where it is absent. Raises: UsageError for what cannot be a count."""
     value = report.get(name)
     if value is None:
         return None

@@ -1,5 +1,4 @@
-"""A stand-in LLM provider that speaks OpenAI chat completions and Anthropic messages, misbehaves on request, and
-keeps its own bill.
+"""A stand-in LLM provider that speaks OpenAI's chat and Anthropic's messages, misbehaves on request, bills itself.
 
 Owns: an HTTP server on loopback, a token count, a price table, a request log and the bill that follows from
 them. Shares no code with what it judges: it imports the standard library, httptools and uvloop, nothing of

@@ -28,7 +28,8 @@ def serve_messages(
     """Answer a request of Anthropic's dialect at once where nothing has to be waited for, else return the work."""
     fault = _fault_of_head(exchange, api_key)
     if fault is None and record.path in COUNT_PATHS:
-        return _count(exchange, record, bill=bill)
+        _count(exchange, record, bill=bill)
+        return None
     if fault is None:
         call = read_message_call(exchange.body, exchange.headers.get(b"x-sim-script"))
         if not isinstance(call, Fault):
