@@ -21,7 +21,9 @@ from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import Mode, Scope
 from enforcement.sweeper import Sweeper
 from metering.ids import SHARDS
+from metering.windows import window_at
 from tenants.models import Budget
+from tenants.projection import budget_ref, milliseconds
 from tenants.publishing import shared_control
 
 log = logging.getLogger(__name__)
@@ -85,13 +87,12 @@ def months() -> None:
 @shared_task(name="billing.drift")
 def drift() -> None:
     """Compare every active budget with its rows. Differences are reported, never mended in silence."""
-    by_scope: defaultdict[Scope, list[str]] = defaultdict(list)
-    active = Budget.objects.filter(archived_at=None).values_list("tenant_id", "mode", "pk")
-    for tenant_id, mode, budget_id in active.iterator():
-        by_scope[Scope(tenant_id, _mode(mode))].append(budget_id)
-    for scope, budget_ids in by_scope.items():
-        for start in range(0, len(budget_ids), BUDGETS_PER_CHECK_MAX):
-            _check(scope, budget_ids[start : start + BUDGETS_PER_CHECK_MAX])
+    by_scope: defaultdict[Scope, list[Budget]] = defaultdict(list)
+    for budget in Budget.objects.filter(archived_at=None).iterator():
+        by_scope[Scope(budget.tenant_id, _mode(budget.mode))].append(budget)
+    for scope, budgets in by_scope.items():
+        for start in range(0, len(budgets), BUDGETS_PER_CHECK_MAX):
+            _check(scope, budgets[start : start + BUDGETS_PER_CHECK_MAX])
 
 
 @shared_task(name="billing.verify", soft_time_limit=1800, time_limit=1860)
@@ -105,9 +106,15 @@ def verify() -> None:
     )
 
 
-def _check(scope: Scope, budget_ids: list[str]) -> None:
+def _check(scope: Scope, budgets: list[Budget]) -> None:
     try:
-        reports = check_drift(shared_control(), _feed(), scope=scope, budget_ids=budget_ids)
+        reports = check_drift(
+            shared_control(),
+            _feed(),
+            scope=scope,
+            budget_ids=[budget.pk for budget in budgets],
+            left_out={_first_window(budget) for budget in budgets if budget.count_so_far},
+        )
     except (EnforcementUnavailable, RecorderTooSlow) as error:
         log.warning(
             "drift.unknown", extra={"tenant_id": scope.tenant_id, "mode": scope.mode, "why": str(error)}
@@ -124,6 +131,10 @@ def _check(scope: Scope, budget_ids: list[str]) -> None:
                 "drift_nanousd": report.drift_nanousd,
             },
         )
+
+
+def _first_window(budget: Budget) -> tuple[str, str]:
+    return budget.pk, window_at(budget_ref(budget).window, milliseconds(budget.created_at)).window_id
 
 
 def _feed() -> Feed:

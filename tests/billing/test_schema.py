@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import product
 
 import pytest
 from django.db import DatabaseError, connections
@@ -36,17 +37,20 @@ def test_neither_app_nor_recorder_owns_or_rules(alias: str, role: str) -> None:
     assert owned == []
 
 
-@pytest.mark.parametrize("alias", ["default", "recorder"])
-@pytest.mark.parametrize("table", ["ledger_row", "ledger_row_202611"])
-@pytest.mark.parametrize(
-    "statement",
-    ["UPDATE {} SET cost_nanousd = 0", "DELETE FROM {}", "TRUNCATE {}", "ALTER TABLE {} DISABLE TRIGGER ALL"],
-)
-def test_nobody_but_the_owner_touches_what_is_booked(alias: str, table: str, statement: str) -> None:
+def test_nobody_but_the_owner_touches_what_is_booked() -> None:
     run("recorder", "SELECT farebox_ensure_ledger_month('2026-11-05')")
+    changes = (
+        "UPDATE {} SET cost_nanousd = 0",
+        "DELETE FROM {}",
+        "TRUNCATE {}",
+        "ALTER TABLE {} DISABLE TRIGGER ALL",
+    )
 
-    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
-        run(alias, statement.format(table))
+    for alias, table, change in product(
+        ("default", "recorder"), ("ledger_row", "ledger_row_202611"), changes
+    ):
+        with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+            run(alias, change.format(table))
 
 
 def test_the_app_books_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from billing.ledger.queries import differences
 from billing.ledger.recorder import Recorder
-from billing.ledger.usage import UsageQuestion, UsageQuestionError, usage
+from billing.ledger.usage import UsageQuestion, usage
 from enforcement.keys import Scope
 from metering.ids import shard_of
 from tests.billing.conftest import ACME, GLOBEX, Streams, body_of, sql
@@ -55,20 +56,16 @@ def begin(started: datetime, interval: str, zone: str) -> datetime:
     return (midnight if interval == "day" else midnight.replace(day=1)).astimezone(UTC)
 
 
-@pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("interval", ["hour", "day", "month"])
-def test_a_zones_days_and_hours_are_sums_of_quarters(
-    recorder: Recorder, streams: Streams, zone: str, interval: str
-) -> None:
+def test_any_zones_hours_days_and_months_are_sums_of_quarters(recorder: Recorder, streams: Streams) -> None:
     told = fill(streams)
     recorder.drain()
-    expected: Counter[datetime] = Counter()
-    for started, cost in told:
-        expected[begin(started, interval, zone)] += cost
 
-    groups = usage(question(interval=interval, zone=zone))
-
-    assert {group.starts_at: group.sums["cost_nanousd"] for group in groups} == expected
+    for zone, interval in itertools.product(ZONES, ("hour", "day", "month")):
+        expected: Counter[datetime] = Counter()
+        for started, cost in told:
+            expected[begin(started, interval, zone)] += cost
+        groups = usage(question(interval=interval, zone=zone))
+        assert {group.starts_at: group.sums["cost_nanousd"] for group in groups} == expected, (zone, interval)
     assert differences() == []
 
 
@@ -107,20 +104,3 @@ def test_nobody_sees_another_tenants_or_modes_usage(recorder: Recorder, streams:
     assert usage(question(group_by=("customer",))) == []
     assert len(usage(question(scope=Scope(ACME, "live"), group_by=("customer",)))) == 1
     assert shard_of(ACME) != shard_of(GLOBEX)
-
-
-@pytest.mark.parametrize(
-    ("param", "changes"),
-    [
-        ("group_by", {"group_by": ("password",)}),
-        ("interval", {"interval": "fortnight"}),
-        ("zone", {"zone": "Mars/Olympus", "interval": "day"}),
-        ("zone", {"zone": "../../etc/passwd"}),
-        ("from", {"start": START + timedelta(seconds=1)}),
-        ("to", {"end": START}),
-    ],
-)
-def test_a_question_without_an_exact_answer_is_refused(param: str, changes: dict[str, Any]) -> None:
-    with pytest.raises(UsageQuestionError) as refused:
-        usage(question(**changes))
-    assert refused.value.param == param
