@@ -75,6 +75,10 @@ class Link:
         """Send a command on a connected link; the future gets its reply, or a ReplyError as its result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
+        if self._writer is None:
+            # Were it kept, it would take the reply of another call once the link is up again.
+            future.set_exception(EnforcementUnavailable("the connection to Redis was lost"))
+            return future
         if not self._outbox:
             loop.call_soon(self._flush)
         self._outbox.append(hiredis.pack_command(parts))  # type: ignore[arg-type]  # hints name a 1-tuple
@@ -144,7 +148,7 @@ class Link:
         self._lose(why)
 
     def _flush(self) -> None:
-        if self._writer is not None and self._outbox:
+        if self._writer is not None:
             self._writer.write(b"".join(self._outbox))
         self._outbox.clear()
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from enforcement.calls import Argument, Call, Life
 from enforcement.connection import Link, ReplyError
-from enforcement.errors import EnforcementUnavailable, OutOfMemory
+from enforcement.errors import EnforcementUnavailable, OutOfMemory, UnsafeRedis
 from enforcement.keys import shard_key
 
 _CLUSTER = "+cluster://"
@@ -112,7 +112,10 @@ class Links:
             node = topology.nodes_manager.get_node_from_slot(topology.keyslot(shard_key(shard)))
             link = self._link_to(node.host, int(node.port))
         if not link.is_connected:
-            await link.connect()
+            try:
+                await link.connect()
+            except UnsafeRedis as error:
+                raise EnforcementUnavailable(str(error)) from error
         return link
 
     async def _moved_link(self, shard: int) -> Link:

@@ -145,6 +145,9 @@ class Upkeep:
         except EnforcementUnavailable as error:
             log.debug("hold %s is not ended yet: %s", ending.hold.ref.hold_id, error)
             return
+        except Exception:
+            log.exception("ending hold %s failed; it stays queued", ending.hold.ref.hold_id)
+            return
         hold_id = ending.hold.ref.hold_id
         if self._queue.get(hold_id) is ending:
             del self._queue[hold_id]

@@ -39,7 +39,12 @@ async def test_calls_of_one_tick_leave_in_one_write_and_come_back_in_order(
     writer = link._writer
     assert writer is not None
     whole = writer.write
-    writer.write = lambda data: (writes.append(data), whole(data))[1]  # type: ignore[method-assign]
+
+    def write(data: Any) -> None:
+        writes.append(data)
+        whole(data)
+
+    writer.write = write  # type: ignore[method-assign]
     replies = await asyncio.gather(*(link.send(("ECHO", str(number))) for number in range(500)))
     assert replies == [str(number).encode() for number in range(500)]
     assert len(writes) == 1
@@ -112,6 +117,34 @@ async def test_closing_a_link_fails_what_waits(redis_client: redis.Redis, redis_
     with pytest.raises(OutcomeUnknown):
         await waiting
     await links.close()
+
+
+async def test_a_call_on_a_lost_link_fails_and_takes_nobodys_reply(links: Links) -> None:
+    link = link_of(links)
+    await link.close()
+    with pytest.raises(EnforcementUnavailable, match="lost"):
+        await link.send(("ECHO", "a"))
+    await link.connect()
+    assert await link.send(("ECHO", "b")) == b"b"
+
+
+async def test_a_link_lost_before_its_write_sends_nothing(links: Links) -> None:
+    link = link_of(links)
+    call = link.send(("ECHO", "a"))
+    await link.close()
+    await asyncio.sleep(0)
+    with pytest.raises(OutcomeUnknown):
+        await call
+
+
+async def test_a_redis_that_turns_unsafe_is_unavailable_to_calls(links: Links, redis_client: Any) -> None:
+    await link_of(links).close()
+    redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(EnforcementUnavailable, match="allkeys-lru"):
+            await links.read(0, "PING")
+    finally:
+        redis_client.config_set("maxmemory-policy", "noeviction")
 
 
 async def test_connecting_twice_at_once_makes_one_connection(redis_client: Any, redis_url: str) -> None:

@@ -23,6 +23,7 @@ from enforcement.decisions import (
 from enforcement.errors import EnforcementUnavailable, OutcomeUnknown, ShardClosed
 from enforcement.holds import Holds
 from enforcement.keys import dead_letters_key, shard_key
+from enforcement.open_holds import Ending
 from enforcement.policies import RateLimit
 from tests.enforcement.desk import ACME, EPOCH, Desk, draw
 
@@ -315,6 +316,47 @@ async def test_a_renewal_that_fails_otherwise_is_told(holds: Holds, desk: Desk) 
     holds._shards.run = broken  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="a bug"):
         await holds._upkeep.renew()
+
+
+async def test_both_background_tasks_survive_a_bug(desk: Desk, redis_url: str, caplog: Any) -> None:
+    holds = Holds(redis_url, timeout_ms=500, renew_every_ms=20)
+    await holds.start()
+    granted = await send(holds, desk)
+    whole = holds._shards.run
+    bugs = 0
+
+    async def broken(call: Any) -> Any:
+        nonlocal bugs
+        bugs += 1
+        raise ValueError("a bug")
+
+    holds._shards.run = broken  # type: ignore[method-assign]
+    holds._upkeep.queue(Ending(holds._open[granted.hold_id]))
+    await until(lambda: "stays queued" in caplog.text and bugs >= 3)
+    holds._shards.run = whole  # type: ignore[method-assign]
+    await until(lambda: holds._upkeep.queued == 0)
+    assert desk.held("bud_a") == 0
+    assert "renew timer failed" in caplog.text
+    await holds.close()
+
+
+async def test_an_end_that_was_queued_anew_meanwhile_stays_queued(holds: Holds, desk: Desk) -> None:
+    granted = await send(holds, desk)
+    ending = Ending(holds._open[granted.hold_id])
+    holds._upkeep.queue(Ending(ending.hold))
+    await holds._upkeep._try(ending)
+    assert holds._upkeep.queued == 1
+
+
+async def test_a_recorder_that_never_ran_has_passed_nothing(desk: Desk, redis_url: str) -> None:
+    first = Holds(redis_url)
+    await first.start()
+    granted = await send(first, desk)
+    desk.redis.hdel(shard_key(ACME.shard), "recorded")
+    await first.settle(granted, settlement(1))
+    await first._upkeep.renew()
+    assert first.unrecorded == 1
+    await first.close()
 
 
 async def test_ends_are_kept_until_the_recorder_has_passed_them(holds: Holds, desk: Desk) -> None:
