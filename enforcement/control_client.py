@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from enforcement.calls import Call, Life, Reply, Script, parse_reply, read_reply
 from enforcement.control_calls import ControlCall
@@ -28,7 +28,7 @@ def unavailable_on_failure() -> Iterator[None]:
     """Turn whatever Redis or the network says into EnforcementUnavailable."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:  # the second is none of the first
         raise EnforcementUnavailable(f"Redis did not answer as it should: {error}") from error
 
 

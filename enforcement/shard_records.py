@@ -27,11 +27,6 @@ class ShardRecord:
     began_ms: int  # of the rebuild that is under way, else 0
     server_run_id: str
 
-    @property
-    def is_adopting(self) -> bool:
-        """Whether a rebuild is under way on this server."""
-        return self.state == "adopting" and self.run_id == self.server_run_id
-
 
 def read_records(client: ControlClient, shards: Sequence[int]) -> list[ShardRecord]:
     """Read shards' records in one round trip per primary. Raises: EnforcementUnavailable."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from django.core.management import call_command
 from django.db import OperationalError
 
 from billing.keeper import LOCK_CLASS, Keeper
@@ -26,6 +29,7 @@ from metering.windows import WindowSpec, window_at
 from tenants.actions import budgets
 from tenants.models import Tenant, TenantSettings
 from tests.billing.conftest import Streams, body_of, sql
+from tests.enforcement.desk import Desk, draw
 from tests.factories import ACTOR, make_budget, make_customer, make_key, make_tenant
 from tests.plugin import POSTGRES
 
@@ -237,6 +241,28 @@ def test_a_duty_that_cannot_be_done_does_not_keep_the_others(control: Control) -
         now[0] += 10
     assert done == ["arrivals"] * 2
     assert [duty.is_failing for duty in publisher.duties] == [True, False, False, False]
+
+
+def test_the_command_stops_cleanly_when_told(
+    control: Control, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setattr("django.conf.settings.REDIS_URL", redis_url)
+    scope = Scope("ten_acme0000000000a", "test")
+    control.ensure_open(scope)
+    desk = Desk(redis_client, scope)
+    desk.open_shard(epoch=1)
+    desk.budget("bud_a", 5_000)
+    ref, _ = desk.sent(draw("bud_a"))
+    desk.lapse(ref)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    try:
+        call_command("publisher")
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert states(control.client) == {"open"}
+    assert desk.hold(ref)["state"] == "expired"
 
 
 def _database() -> str:

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from enforcement.control import Control
+from enforcement.control_calls import read_budgets_call
 from enforcement.errors import EnforcementUnavailable, ShardClosed
 from enforcement.keys import Scope, deadlines_key, shard_key
 from enforcement.policies import BudgetRef, CustomerPolicy, KeyPolicy, TenantPolicy
@@ -233,3 +234,22 @@ def test_a_redis_that_is_away_is_unavailable() -> None:
         control.ping()
     with pytest.raises(EnforcementUnavailable):
         control.publish_tenant(TenantPolicy(ACME.tenant_id, "test"), version=1)
+
+
+def test_a_customer_index_is_complete_only_in_the_epoch_it_was_published_in(
+    control: Control, redis_client: redis.Redis
+) -> None:
+    assert not control.complete_customers(ACME, epoch=2)
+    assert control.complete_customers(ACME, epoch=1)
+    assert redis_client.hget(ACME.customers(), "complete") == b"1"
+
+
+def test_one_script_that_fails_fails_the_batch(control: Control, redis_client: redis.Redis) -> None:
+    redis_client.set(ACME.budget("bud_odd"), "no hash")
+    calls = [read_budgets_call(ACME, ["bud_1"]), read_budgets_call(ACME, ["bud_odd"])]
+    with pytest.raises(EnforcementUnavailable, match="WRONGTYPE"):
+        control.client.run_many(calls)
+
+
+def test_a_client_that_was_never_used_closes() -> None:
+    Control("redis+cluster://127.0.0.1:1/0").close()

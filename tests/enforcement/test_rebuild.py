@@ -13,7 +13,7 @@ from enforcement.control import Control
 from enforcement.control_calls import RecorderMark, begin_rebuild_call, mark_recorded_call, open_call
 from enforcement.control_client import ControlClient
 from enforcement.hold_calls import HoldRef
-from enforcement.keys import deadlines_key, shard_key, wanted_key
+from enforcement.keys import Scope, deadlines_key, shard_key, wanted_key
 from enforcement.policies import KeyPolicy
 from enforcement.rebuild import Patience, Progress, Rebuilder
 from enforcement.shard_records import ShardRecord, read_records, reason_to_rebuild
@@ -201,6 +201,17 @@ def test_a_limit_set_while_the_shard_is_rebuilt_wins_over_an_older_one(
     assert balance is not None
     assert (balance.limit_nanousd, balance.version) == (77, 9)
     control.close()
+
+
+def test_a_rebuild_leaves_the_documents_of_other_shards_alone(
+    desk: Desk, rebuilder: Rebuilder, client: ControlClient
+) -> None:
+    globex = Scope("ten_globex0000000000", "test")
+    assert globex.shard != SHARD
+    desk.redis.hset(globex.tenant_policy(), mapping={"version": 1, "epoch": 1, "body": "{}"})
+    become_another_server(desk)
+    rebuild(rebuilder, client, desk)
+    assert desk.redis.exists(globex.tenant_policy()) == 1
 
 
 # Holds
