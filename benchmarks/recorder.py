@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -40,6 +41,7 @@ def main() -> None:
     finally:
         postgres.stop()
         valkey.stop()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def measure(events: int, redis_url: str) -> dict[str, object]:

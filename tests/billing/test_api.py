@@ -12,7 +12,10 @@ from tenants.models import Tenant
 from tests.billing.conftest import STARTED_MS, Streams, body_of
 from tests.factories import make_api_key, make_tenant
 
-pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases="__all__"),
+    pytest.mark.filterwarnings("ignore:No directory at"),  # static files are collected for production only
+]
 
 SPAN = {"from": "2026-11-18T00:00:00Z", "to": "2026-11-19T00:00:00Z"}
 
