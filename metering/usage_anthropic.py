@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metering.errors import UsageError
-from metering.usage import TOKEN_BUCKETS, Usage
+from metering.usage import Usage
 from metering.usage_openai import read_counter
 
 Report = Mapping[str, Any]
@@ -19,6 +19,7 @@ Report = Mapping[str, Any]
 # Server tools that cost nothing beside their tokens. Source: Anthropic's "Pricing", read to 2026-11.
 _FREE_TOOLS = frozenset({"web_fetch", "tool_search"})
 _ENDING = "_requests"
+_INPUT = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
 
 def usage_from_anthropic(report: Report | None) -> Usage | None:
@@ -31,11 +32,15 @@ def usage_from_anthropic(report: Report | None) -> Usage | None:
     usage = _decompose(report)
     billed = [_decompose(one) for one in _iterations(report) if not one.get("model")]
     # Compaction stands among the sub-calls alone, all else at the top as well.
-    most = {
-        name: max(getattr(usage, name), sum(getattr(one, name) for one in billed))
-        for name in (f"{bucket}_tokens" for bucket in TOKEN_BUCKETS)
-    }
-    return Usage(**most, extras=_extras(report))
+    most = {name: max(getattr(usage, name), sum(getattr(one, name) for one in billed)) for name in _INPUT}
+    output = max(usage.all_output_tokens, sum(one.all_output_tokens for one in billed))
+    # Sub-calls do not tell their thinking apart.
+    return Usage(
+        **most,
+        output_tokens=output - usage.reasoning_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        extras=_extras(report),
+    )
 
 
 def usage_from_stream(start: Report | None, delta: Report | None) -> Usage | None:

@@ -17,6 +17,10 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\x08\x02\0\0\0rest"
 
 
+def webp(kind: bytes, fields: bytes) -> bytes:
+    return b"RIFF\0\0\0\0WEBP" + kind + b"\0\0\0\0" + fields.ljust(14, b"\0")
+
+
 def jpeg(width: int, height: int, *, frame: int = 0xC2, before: int = 300) -> bytes:
     profile = b"\xff\xe1" + struct.pack(">H", before + 2) + b"\xff\xc0" * (before // 2)
     table = b"\xff\xc4" + struct.pack(">H", 4) + b"\0\0"
@@ -30,6 +34,11 @@ def jpeg(width: int, height: int, *, frame: int = 0xC2, before: int = 300) -> by
         (png(640, 480), (640, 480)),
         (jpeg(1024, 768), (1024, 768)),
         (jpeg(1024, 768, frame=0xC0, before=60_000), (1024, 768)),
+        (webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 640 | 1 << 14, 480)), (640, 480)),
+        (webp(b"VP8L", b"\x2f" + (639 | 479 << 14).to_bytes(4, "little")), (640, 480)),
+        (webp(b"VP8X", b"\0\0\0\0" + (639).to_bytes(3, "little") + (479).to_bytes(3, "little")), (640, 480)),
+        (webp(b"ALPH", b""), None),
+        (webp(b"VP8 ", b"")[:20], None),
         (png(0, 480), None),
         (png(640, 480)[:20], None),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rXXXX" + bytes(20), None),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ CHATS = ("openai__v1_chat_completions", "azure__openai_deployments_deployment_ch
 @pytest.fixture(scope="module", autouse=True)
 def _data() -> None:
     if not DATA.is_dir():
-        warnings.warn(f"no recorded calls at {DATA}: set FAREBOX_DATA", stacklevel=1)
         pytest.skip(f"no recorded calls at {DATA}: set FAREBOX_DATA")
 
 
