@@ -108,12 +108,13 @@ def case_exact(stack: Stack, latency_ms: int) -> tuple[dict[str, Any], list[str]
 def case_clamp(stack: Stack, _latency_ms: int) -> tuple[dict[str, Any], list[str]]:
     """Caps of 1 to 4,000 tokens, JSON and SSE, on a budget that may clamp: never over, every cut announced."""
     customer = stack.customer("clamp", LIMIT_USD, on_exhaustion="clamp")
+    model = stack.model("sim-exact", like="sim-exact")
     before = len(stack.bill_records())
     chance = random.Random(7)
     calls = [
         Call(
             {
-                "model": "sim-exact",
+                "model": model,
                 "messages": prompt(chance.randint(1, 200)),
                 "max_completion_tokens": chance.randint(1, 4000),
                 "stream": chance.random() < 0.5,
@@ -141,13 +142,15 @@ def case_clamp(stack: Stack, _latency_ms: int) -> tuple[dict[str, Any], list[str
 
 
 FAULTS = (
-    "sim-cut-5",
-    "sim-nousage",
-    "sim-words-40",
-    "sim-mini",
-    "sim-zerousage",
-    "sim-error-500",
-    "sim-error-429",
+    *("sim-cut-5", "sim-nousage", "sim-words-40", "sim-words-40-drip-2", "sim-mini", "sim-zerousage"),
+    *(
+        "sim-error-500",
+        "sim-error-429",
+        "sim-reset",
+        "sim-reasoning-9",
+        "sim-cached-20",
+        "sim-usage-not-last",
+    ),
 )
 
 
@@ -158,18 +161,15 @@ def case_faults(stack: Stack, _latency_ms: int) -> tuple[dict[str, Any], list[st
     chance = random.Random(11)
     calls = []
     for _ in range(CALLS):
-        model, stream = chance.choice(FAULTS), chance.random() < 0.6
+        model, stream = stack.model(chance.choice(FAULTS)), chance.random() < 0.6
         body = {
             "model": model,
             "messages": prompt(chance.randint(1, 60)),
             "max_completion_tokens": 80,
             "stream": stream,
         }
-        hang_up = chance.randint(1, 6) if stream and chance.random() < 0.3 else None
-        script = {"chunk_ms": 2} if hang_up else {}
-        calls.append(
-            Call(body, hang_up_after=hang_up, headers={"x-sim-script": json.dumps(script)} if script else {})
-        )
+        hang_up = chance.randint(1, 6) if stream and "drip" in model and chance.random() < 0.7 else None
+        calls.append(Call(body, hang_up_after=hang_up))
     tally = asyncio.run(make_calls(addresses(stack), customer["key"], calls, concurrency=40))
     stack.wait_until_quiet(120)
     bill = stack.bill_records()[before:]
