@@ -11,6 +11,8 @@ from metering.money import format_usd
 register = template.Library()
 
 CENT_PLACES = 2
+# Below a cent as many places for all, so that points stand under points.
+SMALL_PLACES = (6, 9)
 UNKNOWN = "—"
 
 
@@ -38,4 +40,6 @@ def usd(amount_nanousd: int | None) -> SafeString:
 def _parts(amount_nanousd: int) -> tuple[str, str, str]:
     sign = "\N{MINUS SIGN}" if amount_nanousd < 0 else ""
     whole, _, fraction = format_usd(abs(amount_nanousd)).partition(".")
+    if len(fraction) > CENT_PLACES:
+        fraction = fraction.ljust(next(places for places in SMALL_PLACES if places >= len(fraction)), "0")
     return sign, f"{int(whole):,}", fraction
