@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db import connection
 
 from billing.keeper_source import PostgresSource
 from enforcement.control_client import ControlClient
-from enforcement.holds import LEASE_MS, RENEW_EVERY_MS
 from enforcement.keys import Scope
 from enforcement.rebuild import DataSource, Look, Patience, Rebuilder
 from enforcement.rebuild_steps import complete_indexes, find_incomplete, publish
@@ -24,7 +24,6 @@ from metering.ids import SHARDS
 log = logging.getLogger(__name__)
 
 LOCK_CLASS = 0x464B  # "FK"; the recorder has a class of its own
-PATIENCE = Patience(adopt_ms=2 * RENEW_EVERY_MS, carried_lease_ms=max(LEASE_MS, 2 * RENEW_EVERY_MS))
 
 
 @dataclass(slots=True)
@@ -49,13 +48,13 @@ class Keeper:
         client: ControlClient,
         *,
         source: DataSource | None = None,
-        patience: Patience = PATIENCE,
+        patience: Patience | None = None,
         shards: Sequence[int] = range(SHARDS),
     ) -> None:
         self._client = client
         self._source = source or PostgresSource()
         self._shards = shards
-        self._rebuilder = Rebuilder(client, self._source, patience)
+        self._rebuilder = Rebuilder(client, self._source, patience or _patience())
         self._wanted = WantedLoader(client, self._source)
         self._complete: dict[Scope, int] = {}  # the epoch in which a customer index was last seen whole
 
@@ -93,6 +92,11 @@ class Keeper:
         epochs = {shard: look.open_epochs[shard] for shard in shards}
         done = publish(self._client, self._source.published(shards), epochs)
         complete_indexes(self._client, [scope for scope in incomplete if scope.shard in done], epochs)
+
+
+def _patience() -> Patience:
+    twice_ms = 2 * settings.FAREBOX_RENEW_EVERY_MS
+    return Patience(adopt_ms=twice_ms, carried_lease_ms=twice_ms)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ FAREBOX_ALLOW_PRIVATE_UPSTREAMS = env.words("FAREBOX_ALLOW_PRIVATE_UPSTREAMS")
 FAREBOX_DB_APP_ROLE = env.text("FAREBOX_DB_APP_ROLE", "farebox_app")
 FAREBOX_DB_RECORDER_ROLE = env.text("FAREBOX_DB_RECORDER_ROLE", "farebox_recorder")
 REDIS_URL = env.text("REDIS_URL")
+# How often proxies renew their holds: a rebuild waits twice as long for them.
+FAREBOX_RENEW_EVERY_MS = env.integer("FAREBOX_RENEW_EVERY_MS", 10_000)
 
 _base = urlsplit(FAREBOX_BASE_URL)
 if not _base.hostname:

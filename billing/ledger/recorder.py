@@ -136,7 +136,7 @@ class Recorder:
         seen = {
             shard: states[shard].epoch
             for shard, mark in self.marks.items()
-            if mark.seen_epoch != states[shard].epoch
+            if mark.seen_epoch < states[shard].epoch  # an emptied Redis says 0: no epoch may ever begin twice
         }
         if seen:
             self._check_streams(seen)

@@ -108,6 +108,19 @@ def test_after_a_restart_documents_limits_and_sums_are_those_of_postgresql(
     assert all(versions)
 
 
+def test_an_emptied_redis_never_begins_an_epoch_again(
+    control: Control, keeper: Keeper, redis_client: redis.Redis, recorder: Recorder
+) -> None:
+    keeper.tick()
+    recorder.step()
+    redis_client.flushall()
+    recorder.look_around()
+    keeper.tick()
+    assert {record.epoch for record in read_records(control.client, range(256))} == {2}
+    recorder.look_around()
+    assert len(keeper.tick().opened) == 256
+
+
 def test_a_shard_that_another_keeper_works_on_is_left_alone(
     control: Control, keeper: Keeper, redis_client: redis.Redis
 ) -> None:
