@@ -10,6 +10,7 @@ from base64 import b64decode
 # Beyond this, reading a document would hold up everybody else's request.
 PDF_CHARS_MAX = 12_000_000  # of base64
 _INFLATED_BYTES_MAX = 16_000_000
+_OBJECT_STREAMS_MAX = 2_000
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 # The page tree's own count, and a linearised file's.
 _COUNTS = re.compile(rb"/Count\s+(\d{1,6})|/Linearized\b[^>]{0,200}?/N\s+(\d{1,6})")
@@ -47,6 +48,6 @@ def _inflated(data: bytes) -> list[bytes] | None:
         except zlib.error:
             return None
         room_bytes -= len(parts[-1])
-        if room_bytes < 0:
+        if room_bytes < 0 or len(parts) > _OBJECT_STREAMS_MAX:
             return None
     return parts

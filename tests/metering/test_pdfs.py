@@ -57,5 +57,8 @@ def test_neither_a_large_document_nor_a_swelling_one_holds_up_others(monkeypatch
     monkeypatch.setattr(pdfs, "_INFLATED_BYTES_MAX", 1000)
     assert pdf_pages(encoded(packed(PAGE * 30))) == 30
     assert pdf_pages(encoded(packed(PAGE * 30), packed(PAGE * 30))) is None
+    monkeypatch.setattr(pdfs, "_OBJECT_STREAMS_MAX", 2)
+    assert pdf_pages(encoded(packed(PAGE) * 2)) == 2
+    assert pdf_pages(encoded(packed(PAGE) * 3)) is None
     monkeypatch.setattr(pdfs, "PDF_CHARS_MAX", 10)
     assert pdf_pages(encoded(PAGE)) is None
