@@ -159,6 +159,7 @@ class Desk:
 
     def expire(self, *refs: HoldRef, is_forced: bool = False, body: bytes = b"") -> list[str]:
         reply = self.run(expire_call(self.scope.shard, refs, is_forced=is_forced, body=body))
+        assert reply.status == "expired"
         return [outcome for outcome, _ in read_expired(reply)]
 
     def renew(self, *refs: HoldRef, lease_ms: int = 30_000) -> list[str]:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +63,10 @@ def run(mutant: Mutant) -> int:
     from importlib import resources
 
     from enforcement import calls, hold_calls
+    from tests.plugin import VALKEY
 
+    # One server for all: the parent's.
+    VALKEY.start = VALKEY.stop = shutil.rmtree = lambda *_, **__: None  # type: ignore[assignment]
     path = LUA / f"{mutant.name}.lua"
     lines = path.read_text("utf-8").splitlines()
     lines[mutant.line_no - 1] = mutant.new
@@ -86,6 +90,9 @@ def main() -> None:
     names = sys.argv[1:] or list(FILES)
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main(["--collect-only", "-q", *TESTS])  # so that every child finds the modules imported
+    from tests.plugin import VALKEY  # not before pytest has had it
+
+    VALKEY.start()
     assert survives(Mutant("reserve", 1, "#!lua", "#!lua")), "the tests must pass on the scripts as they are"
     survivors = tried = 0
     for mutant in mutants(names):
@@ -96,6 +103,7 @@ def main() -> None:
                 f"{mutant.name}:{mutant.line_no}\n  - {mutant.old.strip()}\n  + {mutant.new.strip()}\n"
             )
             sys.stdout.flush()
+    VALKEY.stop()
     sys.stdout.write(f"{survivors} of {tried} mutants survive\n")
 
 

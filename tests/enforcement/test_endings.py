@@ -6,9 +6,17 @@ import pytest
 import redis
 
 from enforcement.calls import BookedDraw
-from enforcement.decisions import AlreadyDone, AlreadyEnded, Ended, Idempotency, InProgress, Unknown
+from enforcement.decisions import (
+    AlreadyDone,
+    AlreadyEnded,
+    Ended,
+    Idempotency,
+    InProgress,
+    Settlement,
+    Unknown,
+)
 from enforcement.errors import ShardClosed
-from enforcement.hold_calls import HoldRef
+from enforcement.hold_calls import HoldRef, release_call, settle_call
 from enforcement.keys import dead_letters_key, deadlines_key, shard_key
 from enforcement.policies import RateLimit
 from metering.windows import Window
@@ -140,6 +148,18 @@ def test_settling_replaces_the_claim_by_the_cost_and_appends_the_event(desk: Des
     assert desk.open_keys() == []
 
 
+def test_an_end_tells_what_is_left_on_the_tightest_budget(desk: Desk) -> None:
+    desk.budget("bud_b", 4_000, **{"s:total:0": 700})
+    other, _ = desk.granted(draw("bud_a"), draw("bud_b"))
+    for settle_cost, left in ((0, 2_300), (50, 2_250)):
+        ref, _ = desk.sent(draw("bud_b"), draw("bud_a"))
+        assert desk.settle(ref, settle_cost) == Ended(corrected=False, remaining_nanousd=left)
+    late, _ = desk.sent(draw("bud_a"), draw("bud_b"))
+    desk.expire(late, is_forced=True)
+    assert desk.settle(late, 50) == Ended(corrected=True, remaining_nanousd=2_200)
+    assert desk.release(other) == Ended(corrected=False, remaining_nanousd=3_200)
+
+
 def test_a_hold_ends_once(desk: Desk) -> None:
     ref, _ = desk.sent(draw("bud_a"))
     desk.settle(ref, 300)
@@ -228,9 +248,9 @@ def test_an_end_that_names_other_budgets_changes_nothing(desk: Desk) -> None:
         HoldRef(ACME, ref.hold_id, (BookedDraw("bud_b", "total:0", "charge"),)),
         HoldRef(ACME, ref.hold_id, ()),
     ):
-        with pytest.raises(redis.ResponseError, match="HOLDKEYS"):
+        with pytest.raises(redis.ResponseError, match=r"HOLDKEYS .* are not"):
             desk.settle(wrong, 1)
-        with pytest.raises(redis.ResponseError, match="HOLDKEYS"):
+        with pytest.raises(redis.ResponseError, match=r"HOLDKEYS .* are not"):
             desk.release(wrong)
         assert desk.expire(wrong, is_forced=True) == ["mismatch"]
     assert desk.hold(ref)["state"] == "dispatched"
@@ -327,6 +347,32 @@ def test_a_late_settle_corrects_the_expiry_by_the_difference(desk: Desk) -> None
     assert desk.event_sum("bud_a") == 300
     outcome = desk.reserve(desk.reservation(draw("bud_a"), idempotency=mine, request_id="req_2"))
     assert outcome == AlreadyDone("req_1", 300)
+
+
+def test_cost_and_charge_are_never_mixed_up(desk: Desk) -> None:
+    twice = amounts(200, 20, 90, 10)
+    settlement = Settlement(cost_nanousd=300, charge_nanousd=650, basis="estimated", body=b"{}")
+    mine = Idempotency("digest", "body-1")
+    draws = (draw("bud_a"), draw("bud_b", measure="cost"))
+    in_time, _ = desk.sent(*draws, charge=twice)
+    assert desk.run(settle_call(in_time, settlement)).rest == [4_350, b"settled", 300, 650, 0]
+    assert desk.run(settle_call(in_time, settlement)).rest == [b"settled", 0, 300, 650]
+    assert desk.run(release_call(in_time)).rest == [b"settled", 0, 300, 650]
+    late, _ = desk.sent(*draws, charge=twice, idempotency=mine)
+    desk.expire(late, is_forced=True)
+    assert desk.run(settle_call(late, settlement)).rest == [3_700, b"correction", -700, -1_350, 0]
+    assert desk.run(release_call(late)).rest == [b"settled", 1, 300, 650]
+    outcome = desk.reserve(desk.reservation(*draws, idempotency=mine, request_id="req_2"))
+    assert outcome == AlreadyDone("req_1", 300)
+    given_back, _ = desk.sent(*draws, charge=twice)
+    desk.expire(given_back, is_forced=True)
+    assert desk.run(release_call(given_back)).rest == [3_700, b"correction", -1_000, -2_000, 0]
+    assert (desk.spent("bud_a"), desk.spent("bud_b")) == (1_300, 600)
+    assert (desk.event_sum("bud_a"), desk.event_sum("bud_b")) == (1_300, 600)
+    nobody = HoldRef(ACME, desk.hold_id(), in_time.draws)
+    assert desk.run(settle_call(nobody, settlement)).status == "unknown"
+    (letter,) = desk.events(dead_letters_key(ACME.shard))
+    assert (letter["cost"], letter["charge"], letter["basis"]) == ("300", "650", "estimated")
 
 
 def test_a_late_release_takes_the_expiry_back(desk: Desk) -> None:
