@@ -7,6 +7,7 @@ simply followed by the next. What the books say comes through a ``DataSource``: 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -143,10 +144,10 @@ class Rebuilder:
             if shard.reason == "unfinished":
                 under_way.append((record, record.epoch))
                 continue
-            if shard.reason != "absent":
-                about = {"shard": record.shard, "reason": shard.reason, "epoch": record.epoch}
-                log.warning("shard closed", extra=about)
             to_begin.append((record, max(record.epoch, shard.mark.epoch) + 1))
+        reasons = Counter(shard.reason for shard in closed if shard.reason != "unfinished")
+        if reasons:
+            log.warning("shard closed", extra={"shards": reasons.total(), "reasons": dict(reasons)})
         return under_way + begin(self._client, to_begin)
 
     def _publish(self, epochs: Mapping[int, int]) -> None:
@@ -172,6 +173,6 @@ class Rebuilder:
         marks, loads = self._source.budgets(list(due))
         loaded = load(self._client, loads, marks, due)
         progress.opened = open_shards(self._client, {shard: due[shard] for shard in loaded})
-        for shard in progress.opened:
-            if due[shard] > 1:
-                log.warning("shard rebuilt", extra={"shard": shard, "epoch": due[shard]})
+        rebuilt = {shard: due[shard] for shard in progress.opened if due[shard] > 1}
+        if rebuilt:
+            log.warning("shard rebuilt", extra={"shards": len(rebuilt), "epochs": rebuilt})
