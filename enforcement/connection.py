@@ -162,8 +162,8 @@ class Link:
         if due_s > loop.time():
             self._watching = loop.call_at(due_s, self._watch)
             return
-        if self._reading is not None:
-            self._reading.cancel()
+        assert self._reading is not None  # whoever waits was sent on a connection that is read
+        self._reading.cancel()
         self._lose("Redis did not answer in time")
 
     def _lose(self, why: str) -> None:

@@ -112,7 +112,8 @@ async def test_a_connection_that_the_server_closes_fails_what_waits(links: Links
 async def test_closing_a_link_fails_what_waits(redis_client: redis.Redis, redis_url: str) -> None:
     links = Links(redis_url, timeout_ms=300)
     await links.start()
-    waiting = link_of(links).send(("PING",))
+    waiting, cancelled = (link_of(links).send(("PING",)) for _ in range(2))
+    cancelled.cancel()
     await links.close()
     with pytest.raises(OutcomeUnknown):
         await waiting

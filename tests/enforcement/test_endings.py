@@ -98,8 +98,11 @@ def test_renewing_moves_only_dispatched_holds_of_this_epoch(desk: Desk) -> None:
     desk.settle(settled, 1)
     absent = HoldRef(ACME, desk.hold_id(), ())
     before = desk.hold(reserved)
-    outcomes = desk.renew(older, sent, reserved, settled, absent, lease_ms=90_000)
-    assert outcomes == ["older", "renewed", "reserved", "settled", "absent"]
+    purged, _ = desk.sent(draw("bud_a"), rates=rates)
+    desk.redis.zrem(ACME.in_flight("lim_b"), purged.hold_id)
+    outcomes = desk.renew(older, reserved, sent, settled, absent, purged, lease_ms=90_000)
+    assert outcomes == ["older", "reserved", "renewed", "settled", "absent", "renewed"]
+    assert desk.redis.zscore(ACME.in_flight("lim_b"), purged.hold_id) is None
     deadline_ms = int(desk.hold(sent)["deadline"])
     assert deadline_ms > desk.now_ms() + 80_000
     assert desk.redis.zscore(deadlines_key(ACME.shard), ACME.hold(sent.hold_id)) == deadline_ms
@@ -107,7 +110,7 @@ def test_renewing_moves_only_dispatched_holds_of_this_epoch(desk: Desk) -> None:
         assert desk.redis.zscore(ACME.in_flight(limit_id), sent.hold_id) == deadline_ms
     assert desk.hold(reserved) == before
     assert ACME.hold(settled.hold_id) not in desk.open_keys()
-    assert desk.redis.zcard(ACME.in_flight("lim_a")) == 1
+    assert desk.redis.zcard(ACME.in_flight("lim_a")) == 2
 
 
 def test_settling_replaces_the_claim_by_the_cost_and_appends_the_event(desk: Desk) -> None:

@@ -466,6 +466,21 @@ async def test_a_shard_that_went_back_in_time_is_closed(holds: Holds, desk: Desk
         await grant(holds, desk)
 
 
+async def test_nothing_is_reserved_while_a_shard_is_rebuilt(holds: Holds, desk: Desk) -> None:
+    granted = await send(holds, desk)
+    desk.open_shard(state="adopting")
+    with pytest.raises(ShardClosed):
+        await grant(holds, desk)
+    assert isinstance(await holds.settle(granted, settlement(1)), Ended)
+
+
+async def test_an_end_that_is_recorded_at_once_is_not_kept(holds: Holds, desk: Desk) -> None:
+    granted = await send(holds, desk)
+    desk.redis.hset(shard_key(ACME.shard), "recorded", 1_000)
+    await holds.settle(granted, settlement(1))
+    assert holds.unrecorded == 0
+
+
 async def test_another_server_process_closes_the_shard(holds: Holds, desk: Desk) -> None:
     await grant(holds, desk)
     desk.redis.hset(shard_key(ACME.shard), "run_id", "another")
