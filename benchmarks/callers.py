@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 
 ATTEMPTS_MAX = 2_000
+# Contention that passes by itself; a provider's own 429 is an answer like any other.
+RETRIED = frozenset(("budget_in_flight", "rate_limited"))
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ async def make_calls(
     timeout_s: float = 60.0,
     tally: Tally | None = None,
 ) -> Tally:
-    """Make all calls, ``concurrency`` at a time, in turn over the proxies; 429 is retried, all else is final."""
+    """Make all calls, ``concurrency`` at a time, in turn over the proxies; contention is retried, all else final."""
     tally, waiting, turn = tally or Tally(), iter(calls), itertools.cycle(addresses)
     limits = httpx.Limits(max_connections=concurrency * 2, max_keepalive_connections=concurrency * 2)
     async with httpx.AsyncClient(limits=limits, timeout=timeout_s) as client:
@@ -78,7 +80,7 @@ async def _one(client: httpx.AsyncClient, key: str, call: Call, turn: Iterator[s
     for attempt in range(1, ATTEMPTS_MAX + 1):
         answer, retry_after_s = await _attempt(client, f"{next(turn)}/v1/chat/completions", key, call)
         answer.attempts = attempt
-        if answer.status != 429:
+        if answer.code not in RETRIED:
             return answer
         tally.refusals[answer.code] += 1
         await asyncio.sleep(retry_after_s)

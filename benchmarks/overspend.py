@@ -13,7 +13,7 @@ import asyncio
 import json
 import random
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.stack import Stack, running_stack
 CALLS = 500
 CONCURRENCY = 100
 LIMIT_USD = "0.50"
+CLAMP_CUSTOMERS, CLAMP_CONCURRENCY = 10, 12
 # 2 + 4 + 94 words = 100 prompt tokens at $1 and 990 output tokens at $10 a million: one cent, to the nano-dollar.
 CENT_WORDS, CENT_CAP = 94, 990
 
@@ -106,39 +107,60 @@ def case_exact(stack: Stack, latency_ms: int) -> tuple[dict[str, Any], list[str]
 
 
 def case_clamp(stack: Stack, _latency_ms: int) -> tuple[dict[str, Any], list[str]]:
-    """Caps of 1 to 4,000 tokens, JSON and SSE, on a budget that may clamp: never over, every cut announced."""
-    customer = stack.customer("clamp", LIMIT_USD, on_exhaustion="clamp")
+    """Caps of 1 to 4,000 tokens, JSON and SSE, on budgets that may clamp: never over, every cut announced."""
     model = stack.model("sim-exact", like="sim-exact")
-    before = len(stack.bill_records())
     chance = random.Random(7)
-    calls = [
-        Call(
-            {
-                "model": model,
-                "messages": prompt(chance.randint(1, 200)),
-                "max_completion_tokens": chance.randint(1, 4000),
-                "stream": chance.random() < 0.5,
-            }
-        )
-        for _ in range(CALLS)
-    ]
-    tally = asyncio.run(make_calls(addresses(stack), customer["key"], calls, concurrency=CONCURRENCY))
-    stack.wait_until_quiet()
-    bill = stack.bill_records()[before:]
-    report = summary(stack, customer, tally, bill)
-    report["clamped"] = sum(1 for row in stack.rows("output_cap_source = 'clamped'") if row["cost_nanousd"])
-    announced = sum(
-        1 for answer in tally.answers if answer.status == 200 and answer.announced_cap is not None
-    )
-    report["announced"] = announced
     found: list[str] = []
-    claim(found, report["overspend_usd"] == "0.00", f"${report['overspend_usd']} over the limit")
-    claim(found, report["held_usd"] == "0.00", f"${report['held_usd']} still held")
-    billed = parse_usd(report["billed_by_simulator_usd"])
-    claim(found, parse_usd(report["spent_usd"]) == billed, "the books differ from the simulator's bill")
-    claim(found, report["clamped"] == announced, f"{report['clamped']} clamped, {announced} announced")
-    claim(found, report["clamped"] > 0, "nothing was clamped: the case shows nothing")
-    return report, found
+    reports = []
+    for number in range(CLAMP_CUSTOMERS):
+        customer = stack.customer(f"clamp-{number}", "0.20", on_exhaustion="clamp")
+        before = len(stack.bill_records())
+        calls = [clamp_call(model, chance) for _ in range(CALLS // CLAMP_CUSTOMERS)]
+        tally = asyncio.run(
+            make_calls(addresses(stack), customer["key"], calls, concurrency=CLAMP_CONCURRENCY)
+        )
+        stack.wait_until_quiet()
+        report = summary(stack, customer, tally, stack.bill_records()[before:])
+        rows = stack.rows("customer_id = %s", customer["customer"]["id"])
+        clamped = {row["request_id"] for row in rows if row["output_cap_source"] == "clamped"}
+        shortened = {answer.request_id for answer in tally.answers if answer.announced_cap is not None}
+        report |= {"clamped": len(clamped), "announced": len(shortened)}
+        claim(found, report["overspend_usd"] == "0.00", f"${report['overspend_usd']} over the limit")
+        claim(found, report["held_usd"] == "0.00", f"${report['held_usd']} still held")
+        billed = parse_usd(report["billed_by_simulator_usd"])
+        claim(found, parse_usd(report["spent_usd"]) == billed, "the books differ from the simulator's bill")
+        claim(found, clamped == shortened, f"{len(clamped)} clamped, {len(shortened)} announced")
+        reports.append(report)
+    claim(found, any(report["clamped"] for report in reports), "nothing was clamped: the case shows nothing")
+    return sum_up(reports), found
+
+
+def clamp_call(model: str, chance: random.Random) -> Call:
+    """A call of any size."""
+    body = {
+        "model": model,
+        "messages": prompt(chance.randint(1, 200)),
+        "max_completion_tokens": chance.randint(1, 4000),
+        "stream": chance.random() < 0.5,
+    }
+    return Call(body)
+
+
+def sum_up(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """One line for several customers."""
+    answers: Counter[str] = Counter()
+    for report in reports:
+        answers.update(report["answers"])
+    return {
+        "customers": len(reports),
+        "limit_usd": reports[0]["limit_usd"],
+        "overspend_usd": max(report["overspend_usd"] for report in reports),
+        "utilisation": [report["utilisation"] for report in reports],
+        "answers": dict(answers),
+        "clamped": sum(report["clamped"] for report in reports),
+        "announced": sum(report["announced"] for report in reports),
+        "held_usd": max(report["held_usd"] for report in reports),
+    }
 
 
 FAULTS = (
