@@ -31,16 +31,22 @@ MEASURE_NAMES = {
 OTHER_PROVIDER = "other"
 
 
-class UsdField(forms.CharField):
+class UsdField(forms.Field):
     """A dollar amount as people type it; its value is nano-dollars, exact."""
 
     def __init__(self, **kwargs: Any) -> None:
-        attrs = {"inputmode": "decimal", "autocomplete": "off", "placeholder": "50.00", "class": "usd"}
-        super().__init__(widget=forms.TextInput(attrs=attrs), max_length=30, **kwargs)
+        attrs = {
+            "inputmode": "decimal",
+            "autocomplete": "off",
+            "placeholder": "50.00",
+            "class": "usd",
+            "maxlength": "30",
+        }
+        super().__init__(widget=forms.TextInput(attrs=attrs), **kwargs)
 
-    def to_python(self, value: Any) -> NanoUsd | None:  # type: ignore[override]  # a CharField only by its widget
+    def to_python(self, value: Any) -> NanoUsd | None:
         """Read dollars; a sign in front and thousands separators are let pass."""
-        text = super().to_python(value)
+        text = str(value or "").strip()
         if not text:
             return None
         try:
