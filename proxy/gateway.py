@@ -28,7 +28,12 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics()
         self.flights = Flights()
-        self.holds = Holds(settings.redis_url)
+        self.holds = Holds(
+            settings.redis_url,
+            reserve_ttl_ms=settings.reserve_ttl_ms,
+            lease_ms=settings.lease_ms,
+            renew_every_ms=settings.renew_every_ms,
+        )
         clock = Clock()
         self.callers = Callers(
             self.holds,

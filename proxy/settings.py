@@ -30,6 +30,9 @@ class Settings:
     total_timeout_ms: int = 3_600_000
     shutdown_grace_ms: int = 8_000
     policies_max: int = 20_000
+    reserve_ttl_ms: int = 10_000
+    lease_ms: int = 30_000
+    renew_every_ms: int = 10_000
     log_level: str = "INFO"
 
     def docs_url(self, code: str) -> str:
@@ -64,6 +67,9 @@ _NUMBERS = {
     "total_timeout_ms": 3_600_000,
     "shutdown_grace_ms": 8_000,
     "policies_max": 20_000,
+    "reserve_ttl_ms": 10_000,
+    "lease_ms": 30_000,
+    "renew_every_ms": 10_000,
 }
 
 
