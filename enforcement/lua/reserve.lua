@@ -291,7 +291,6 @@ if idempotency ~= '' then
   redis.call(
     'HSET', KEYS[idempotency_key + 1], 'body', ARGV[23], 'request', ARGV[5], 'state', 'open', 'hold', hold_id
   )
-  redis.call('HSETNX', KEYS[idempotency_key + 1], 'cost', '0')
   redis.call('PEXPIRE', KEYS[idempotency_key + 1], ARGV[24])
 end
 redis.call(

@@ -214,6 +214,40 @@ def test_a_rigid_budget_that_can_never_pay_refuses_though_another_may_cut(desk: 
     assert outcome.budget.budget_id == "bud_b"
 
 
+def test_the_budget_that_lacks_the_minimum_rules_a_cut_that_does_not_fit(desk: Desk) -> None:
+    desk.budget("bud_a", 1_100)
+    desk.budget("bud_b", 1_200, **{"s:total:0": 0, "h:total:0": 1_050})
+    outcome = desk.reserve(
+        desk.reservation(
+            draw("bud_a", may_clamp=True),
+            draw("bud_b", measure="cost", may_clamp=True),
+            charge=amounts(200, 20, 90, 10),
+        )
+    )
+    assert isinstance(outcome, Crowded)
+    assert (outcome.budget.budget_id, outcome.budget.needed_nanousd) == ("bud_b", 200)
+
+
+def test_a_cap_whose_tokens_cost_nothing_in_one_measure_is_cut_by_the_other_alone(desk: Desk) -> None:
+    desk.budget("bud_a", 600)
+    desk.budget("bud_b", 300, **{"s:total:0": 0, "h:total:0": 250})
+    free = {"charge": amounts(100, 0, 90, 10)}
+    draws = (draw("bud_a", measure="cost", may_clamp=True), draw("bud_b", may_clamp=True))
+    outcome = desk.reserve(desk.reservation(*draws, **free))  # type: ignore[arg-type]
+    assert isinstance(outcome, Crowded)
+    assert (outcome.budget.budget_id, outcome.budget.needed_nanousd) == ("bud_b", 100)
+    desk.budget("bud_b", 350)
+    _, granted = desk.granted(*draws, **free)
+    assert (granted.output_cap, granted.cost_nanousd, granted.charge_nanousd) == (50, 600, 100)
+
+
+def test_what_remains_is_of_the_tightest_budget_wherever_it_stands(desk: Desk) -> None:
+    desk.budget("bud_a", 9_000)
+    desk.budget("bud_b", 5_000)
+    _, granted = desk.granted(draw("bud_a", measure="cost"), draw("bud_b"), charge=amounts(200, 20, 90, 10))
+    assert granted.remaining_nanousd == 3_000
+
+
 def test_each_budget_is_judged_by_its_own_measure(desk: Desk) -> None:
     desk.budget("bud_cost", 1_000)
     desk.budget("bud_charge", 1_999)
@@ -330,6 +364,10 @@ def test_windows_turn_by_redis_clock(desk: Desk) -> None:
     assert granted.draws[0][1] == "day:2"
     assert (desk.held("bud_a", gone), desk.held("bud_a", here)) == (0, 1_000)
     assert desk.record("bud_a")["b:day:2"] == str(here.start_ms)
+    _, granted = desk.granted(draw("bud_a", window=Window("day:x", now - 500, now + 9_000), following=later))
+    assert granted.draws[0][1] == "day:x"
+    assert desk.record("bud_a")["b:day:x"] == str(now - 500)
+    assert desk.record("bud_a")["e:day:x"] == str(now + 9_000)
     turned = desk.reserve(desk.reservation(draw("bud_a", window=later, following=later)))
     assert isinstance(turned, Turned)
     assert abs(turned.now_ms - now) < 5_000
@@ -521,6 +559,7 @@ def test_requests_per_minute_are_limited_with_their_burst(desk: Desk) -> None:
     assert 0 < desk.redis.pttl(ACME.rate("lim_a")) <= 21_000
     # a slot comes free every ten seconds
     arrival_us = int(desk.redis.get(ACME.rate("lim_a")))
+    assert 15_000 < arrival_us // 1000 - desk.now_ms() <= 20_000
     desk.redis.set(ACME.rate("lim_a"), arrival_us - limited.retry_after_ms * 1000)
     assert isinstance(desk.reserve(desk.reservation(draw("bud_a"), rates=rates)), Granted)
     assert isinstance(desk.reserve(desk.reservation(draw("bud_a"), rates=rates)), RateLimited)
@@ -620,8 +659,8 @@ def test_a_reservation_with_everything_finds_each_of_its_records(desk: Desk) -> 
     judged = [desk.policy(ACME.key_policy("d1"), 3), desk.policy(ACME.tenant_policy(), 5)]
     rates = (
         RateLimit("lim_a", requests_per_minute=60, burst=3, in_flight_max=9),
-        RateLimit("lim_b", in_flight_max=2),
         RateLimit("lim_c", requests_per_minute=600, burst=9),
+        RateLimit("lim_b", in_flight_max=2),
     )
     mine = Idempotency("digest", "body-1")
     everything: dict[str, Any] = {"judged": judged, "rates": rates, "first_seen": new}
