@@ -28,6 +28,9 @@ def unresolved(request: HttpRequest, desk: Desk) -> HttpResponse:
         desk.require(Right.MONEY)
         wanted = set(request.POST.getlist("event"))
         chosen = [row for row in rows if row.event_id in wanted]
+        if wanted and not chosen:
+            messages.info(request, "Those calls are resolved already.")
+            return go(desk, "unresolved")
         if not chosen and form.is_valid():
             form.add_error(None, "Choose at least one call.")
         if form.is_valid() and "confirmed" in request.POST:
