@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.traffic import Traffic
+from tests.chaos.zones import midnight_in
 from tests.evidence import compare
 from tests.stack import Stack, running_stack
 
@@ -26,6 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, whole at the start of each test that leaves it so."""
     zones = tmp_path_factory.mktemp("zones")
+    midnight_in(3600, zones)  # known by name from the start; its test writes it anew before anybody reads it
     with running_stack(proxies=2, environment={**ENVIRONMENT, "PYTHONTZPATH": str(zones)}) as running:
         running.zones = zones
         yield running
