@@ -19,19 +19,23 @@ def mail_settings(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path:
-        return {"EMAIL_BACKEND": f"{BACKENDS}.filebased.EmailBackend", "EMAIL_FILE_PATH": unquote(parts.path)}
+        return _named(backend=f"{BACKENDS}.filebased.EmailBackend", file_path=unquote(parts.path))
     if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
         raise EnvError(
             "EMAIL_URL", "is none of smtp://user:password@host:587, smtps://host:465, file:/folder"
         )
     is_tls = parts.scheme == "smtps"
-    return {
-        "EMAIL_BACKEND": f"{BACKENDS}.smtp.EmailBackend",
-        "EMAIL_HOST": parts.hostname,
-        "EMAIL_PORT": parts.port or (SMTPS_PORT if is_tls else SMTP_PORT),
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-        "EMAIL_USE_SSL": is_tls,
-        "EMAIL_USE_TLS": not is_tls and parts.query != "starttls=no",
-        "EMAIL_TIMEOUT": SECONDS_MAX,
-    }
+    return _named(
+        backend=f"{BACKENDS}.smtp.EmailBackend",
+        host=parts.hostname,
+        port=parts.port or (SMTPS_PORT if is_tls else SMTP_PORT),
+        host_user=unquote(parts.username or ""),
+        host_password=unquote(parts.password or ""),
+        use_ssl=is_tls,
+        use_tls=not is_tls and parts.query != "starttls=no",
+        timeout=SECONDS_MAX,
+    )
+
+
+def _named(**values: Any) -> dict[str, Any]:
+    return {f"EMAIL_{name.upper()}": value for name, value in values.items()}
