@@ -55,7 +55,7 @@ def _openai(base_url: str, model: str, key: str) -> Snippets:
         ),
         python=(
             "from openai import OpenAI\n\n"
-            f'client = OpenAI(base_url="{base_url}/v1", api_key="{key}")\n'
+            f'client = OpenAI(\n    base_url="{base_url}/v1",\n    api_key="{key}",\n)\n'
             "answer = client.chat.completions.create(\n"
             f'    model="{model}",\n'
             '    messages=[{"role": "user", "content": "Say hello"}],\n'
@@ -77,7 +77,7 @@ def _anthropic(base_url: str, model: str, key: str) -> Snippets:
         ),
         python=(
             "from anthropic import Anthropic\n\n"
-            f'client = Anthropic(base_url="{base_url}/anthropic", api_key="{key}")\n'
+            f'client = Anthropic(\n    base_url="{base_url}/anthropic",\n    api_key="{key}",\n)\n'
             "answer = client.messages.create(\n"
             f'    model="{model}",\n'
             "    max_tokens=100,\n"
@@ -99,7 +99,7 @@ def _gemini(base_url: str, model: str, key: str) -> Snippets:
         ),
         python=(
             "from google import genai\n\n"
-            f'client = genai.Client(api_key="{key}", http_options={{"base_url": "{base_url}/gemini"}})\n'
+            f'client = genai.Client(\n    api_key="{key}",\n    http_options={{"base_url": "{base_url}/gemini"}},\n)\n'
             f'answer = client.models.generate_content(model="{model}", contents="Say hello")\n'
             "print(answer.text)"
         ),
