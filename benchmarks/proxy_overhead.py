@@ -23,6 +23,8 @@ from config.run import UVICORN_OPTIONS
 from tests.stack import Process, Stack, running_stack, wait_for
 
 WORDS = 290
+# One event every ten milliseconds: each crosses the proxy by itself, as a real model sends them.
+SSE_MODEL = "sim-words-100-drip-10"
 
 
 def cpu_seconds(stack: Stack, name: str) -> float:
@@ -92,6 +94,8 @@ def main() -> int:
     content = " ".join(f"word{number % 90}" for number in range(WORDS))
     with running_stack(proxies=1, with_worker=False) as stack:
         customer = stack.customer("bench", "1000000.00")
+        for model in ("sim-mini", SSE_MODEL):
+            stack.model(model)
         floor = start_static(stack)
         url = f"{stack.address('proxy1')}/v1/chat/completions"
         headers = {"authorization": f"Bearer {customer['key']}"}
@@ -104,7 +108,7 @@ def main() -> int:
                     **more,
                 }
             ).encode()
-            for shape, model, more in (("json", "sim-mini", {}), ("sse", "sim-words-200", {"stream": True}))
+            for shape, model, more in (("json", "sim-mini", {}), ("sse", SSE_MODEL, {"stream": True}))
         }
         report: dict[str, Any] = {"prompt_words": WORDS, "rounds": options.rounds, "seconds": options.seconds}
         for in_flight in options.in_flight:

@@ -5,8 +5,9 @@ Without I/O: builders and readers for ``adopt.lua`` and ``replay.lua``, used by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from enforcement.calls import (
     TOMBSTONE_ENDED_MS,
@@ -24,8 +25,7 @@ ADOPT = Script("adopt")
 REPLAY = Script("replay")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenClaim:
+class OpenClaim(msgspec.Struct, frozen=True, kw_only=True):
     """An open hold as its proxy remembers it."""
 
     scope: Scope
@@ -42,8 +42,7 @@ class OpenClaim:
     idempotency_digest: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedClaim:
+class EndedClaim(msgspec.Struct, frozen=True, kw_only=True):
     """An end whose event was appended, but is not known to be recorded. Amounts are the event's, signed."""
 
     scope: Scope
@@ -59,8 +58,7 @@ class EndedClaim:
     in_flight_limits: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(msgspec.Struct, frozen=True):
     """The hold stands in the new epoch until this deadline, and is to be renewed like any other."""
 
     deadline_ms: int

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+import msgspec
 
 from enforcement.errors import EnforcementUnavailable, ShardClosed
 from enforcement.keys import shard_key
@@ -41,16 +42,14 @@ class Script:
         return f"Script({self.name!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(msgspec.Struct, frozen=True):
     """Which life of a shard's data a caller believes in: the serving process and the epoch."""
 
     run_id: str
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One run of a script on one shard. The shard's hash, run id and epoch are put in front when it is sent."""
 
     script: Script
@@ -63,8 +62,7 @@ class Call:
         return (len(self.keys) + 1, shard_key(self.shard), *self.keys, life.run_id, life.epoch, *self.args)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What every reply begins with, and the rest of it."""
 
     status: str
@@ -102,8 +100,7 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-@dataclass(frozen=True, slots=True)
-class BookedDraw:
+class BookedDraw(msgspec.Struct, frozen=True):
     """A budget and window a hold is booked on, as the hold record's ``draws`` names it."""
 
     budget_id: str

@@ -5,8 +5,9 @@ Amounts are nano-dollars, instants are milliseconds of Redis's clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from enforcement.keys import Scope
 from enforcement.policies import Measure, RateLimit
@@ -14,8 +15,7 @@ from metering.quote import Amounts
 from metering.windows import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(msgspec.Struct, frozen=True):
     """One budget a request draws on, with the window the caller believes in and the one that follows."""
 
     budget_id: str
@@ -25,16 +25,14 @@ class Draw:
     following: Window
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A policy a request was judged under: its key and the version in hand (0 = known to be absent)."""
 
     policy_key: str
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class FirstSeen:
+class FirstSeen(msgspec.Struct, frozen=True):
     """A server key names a customer nobody has seen: make its budget from the tenant's default, or refuse."""
 
     external_id: str
@@ -42,16 +40,14 @@ class FirstSeen:
     draw: Draw  # the budget to be made; it stands among the reservation's draws as well
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(msgspec.Struct, frozen=True):
     """A caller's Idempotency-Key: digest of (key, route, caller's value) and digest of the body."""
 
     digest: str
     body_digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything ``reserve`` decides on, and what the hold must remember."""
 
     scope: Scope
@@ -72,8 +68,7 @@ class Reservation:
     body: bytes = b""  # EventBody as known now: becomes the row if the hold expires
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The claim stands on every budget."""
 
     hold_id: str
@@ -86,8 +81,7 @@ class Granted:
     draws: tuple[tuple[str, str, Measure], ...]  # (budget id, window id, measure) as booked
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetState:
+class BudgetState(msgspec.Struct, frozen=True):
     """A budget as it stood when it ruled."""
 
     budget_id: str
@@ -103,23 +97,20 @@ class BudgetState:
         return max(0, self.limit_nanousd - self.spent_nanousd)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """402: what is spent leaves no room. Final for this window."""
 
     budget: BudgetState
 
 
-@dataclass(frozen=True, slots=True)
-class Crowded:
+class Crowded(msgspec.Struct, frozen=True):
     """429: it would fit once open holds end."""
 
     budget: BudgetState
     retry_after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimited:
+class RateLimited(msgspec.Struct, frozen=True):
     """429: too many requests, or too many in flight."""
 
     limit_id: str
@@ -127,22 +118,19 @@ class RateLimited:
     retry_after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(msgspec.Struct, frozen=True):
     """A policy in hand is older than Redis's: reload those keys and judge again."""
 
     policy_keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
+class Turned(msgspec.Struct, frozen=True):
     """The caller's idea of a window is stale; work it out again at Redis's time."""
 
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(msgspec.Struct, frozen=True):
     """This hold id is already known. ``same_attempt`` alone may dispatch, and only while it is ``reserved``."""
 
     state: str
@@ -150,45 +138,39 @@ class Replayed:
     granted: Granted | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotLoaded:
+class NotLoaded(msgspec.Struct, frozen=True):
     """A budget's record is absent: not loaded is never empty."""
 
     budget_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownCustomer:
+class UnknownCustomer(msgspec.Struct, frozen=True):
     """A first-seen customer may not be made: the index is not complete, or too many this hour."""
 
     reason: Literal["index_incomplete", "too_many", "no_default", "known"]
     retry_after_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InProgress:
+class InProgress(msgspec.Struct, frozen=True):
     """409: the same Idempotency-Key is open."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyDone:
+class AlreadyDone(msgspec.Struct, frozen=True):
     """409: the same Idempotency-Key has ended."""
 
     request_id: str
     cost_nanousd: int
 
 
-@dataclass(frozen=True, slots=True)
-class OtherBody:
+class OtherBody(msgspec.Struct, frozen=True):
     """422: the same Idempotency-Key came with another body."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Overloaded:
+class Overloaded(msgspec.Struct, frozen=True):
     """503: above the memory or recorder-lag watermark; what is open can still end."""
 
     reason: str
@@ -211,8 +193,7 @@ ReserveOutcome = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a dispatched hold ended with money: by report or by estimate."""
 
     cost_nanousd: int
@@ -221,23 +202,20 @@ class Settlement:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """A hold's end is booked. ``corrected`` when it had expired before and the difference was booked."""
 
     corrected: bool
     remaining_nanousd: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyEnded:
+class AlreadyEnded(msgspec.Struct, frozen=True):
     """The hold ended before, in this way; nothing was changed."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """No record and too old to tell: nothing was changed, the call went to the dead letters."""
 
     hold_id: str
@@ -246,8 +224,7 @@ class Unknown:
 EndOutcome = Ended | AlreadyEnded | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class WindowBalance:
+class WindowBalance(msgspec.Struct, frozen=True):
     """One window of one budget, as Redis has it."""
 
     window_id: str
@@ -255,8 +232,7 @@ class WindowBalance:
     held_nanousd: int
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(msgspec.Struct, frozen=True):
     """A budget as Redis has it, with the stream position (shard seq) it was read at."""
 
     budget_id: str
@@ -264,5 +240,5 @@ class Balance:
     version: int
     epoch: int
     seq: int
-    windows: tuple[WindowBalance, ...] = field(default=())
+    windows: tuple[WindowBalance, ...] = ()
     last_event_seq: int = 0  # a recorder that is here has booked everything the sums hold

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from enforcement.calls import (
     HOLDS_PER_CALL_MAX,
@@ -34,8 +35,7 @@ FLIGHT_GRACE_MS = 30_000
 MINUTE_US = 60_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRef:
+class HoldRef(msgspec.Struct, frozen=True):
     """What a script must be told to end a hold: its name and every record it stands in."""
 
     scope: Scope

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from enforcement.adoption import EndedClaim, OpenClaim
 from enforcement.calls import BookedDraw, Call, Reply
 from enforcement.decisions import Granted, Reservation, Settlement
@@ -44,8 +46,7 @@ class OpenHold:
     given_up_s: float | None = None  # left unresolved then; a late end may still come
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a hold is to end: settled when there is a settlement, else released, or left unresolved at its quote."""
 
     hold: OpenHold
@@ -76,8 +77,7 @@ class Ending:
         return self.settlement.body if self.settlement else self.body or self.hold.body
 
 
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
+class Unrecorded(msgspec.Struct, frozen=True):
     """An end that is not known to be a row yet."""
 
     seq: int

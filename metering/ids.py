@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 ID_CHARS = 16  # 80 bits
@@ -66,6 +67,7 @@ def tenant_tag(tenant_id: str) -> str:
     return tenant_id.removeprefix("ten_")
 
 
+@lru_cache(maxsize=65_536)
 def shard_of(tenant_id: str) -> int:
     """The shard (0 to 255) of a tenant: fixed by its id for ever."""
     return zlib.crc32(tenant_tag(tenant_id).encode()) % SHARDS

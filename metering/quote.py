@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from metering.errors import UnpricedModel
 from metering.money import BASIS_POINTS, TOKENS_PER_MTOK, NanoUsd, ceil_div, charge_for, cost_from_mtok_sum
@@ -21,8 +22,7 @@ class BoundClass(StrEnum):
     EMPIRICAL = "empirical"
 
 
-@dataclass(frozen=True, slots=True)
-class InputBound:
+class InputBound(msgspec.Struct, frozen=True):
     """At most this many prompt tokens, split where parts have prices of their own."""
 
     tokens: int  # all of the prompt, media included
@@ -33,8 +33,7 @@ class InputBound:
     text_buckets: tuple[str, ...] = TEXT_BUCKETS
 
 
-@dataclass(frozen=True, slots=True)
-class OutputCap:
+class OutputCap(msgspec.Struct, frozen=True):
     """The output cap sent upstream, per choice, and what may be done to it."""
 
     tokens: int
@@ -45,8 +44,7 @@ class OutputCap:
     audio: bool = False  # sound was asked for, so output may be billed as audio
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(msgspec.Struct, frozen=True):
     """One measure of a quote, nano-dollars. ``at(cap)`` is never below the exact quote of a smaller cap."""
 
     least: NanoUsd  # input alone
@@ -59,8 +57,7 @@ class Amounts:
         return NanoUsd(min(self.at_cap, self.least + cap_tokens * self.per_output_token))
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True):
     """A request's worst case, in both measures."""
 
     bound: InputBound

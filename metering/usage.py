@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from enum import StrEnum
+
+import msgspec
 
 
 class Basis(StrEnum):
@@ -16,8 +17,7 @@ class Basis(StrEnum):
     NONE = "none"  # nothing was used
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens by bucket, all disjoint: ``input_tokens`` excludes cached, audio and image tokens and so on."""
 
     input_tokens: int = 0
@@ -55,4 +55,6 @@ class Usage:
         return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
 
 
-TOKEN_BUCKETS = tuple(f.name.removesuffix("_tokens") for f in fields(Usage) if f.name != "extras")
+TOKEN_BUCKETS = tuple(
+    f.name.removesuffix("_tokens") for f in msgspec.structs.fields(Usage) if f.name != "extras"
+)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from enforcement.adoption import (
     Adopted,
