@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 import redis
 
@@ -72,7 +73,7 @@ def claim(ref: HoldRef, **changes: object) -> OpenClaim:
         scope=ACME, hold_id=ref.hold_id, state="dispatched", attempt="attempt-1", request_id="req_1",
         cost_nanousd=1000, charge_nanousd=1000, output_cap=90, draws=ref.draws, body=b"{}",
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(made, **changes)  # type: ignore[arg-type]
 
 
 # Why a shard is rebuilt
