@@ -24,6 +24,7 @@ from metering.windows import NEVER_MS, window_after, window_at
 from proxy.accounts import Tenant
 from proxy.clock import Clock
 from proxy.errors import Refusal
+from proxy.metrics import Metrics
 
 ABSENT_KEPT_MS = 1_000
 
@@ -94,8 +95,11 @@ def _draw(ref: BudgetRef, now_ms: int) -> Draw:
 class Callers:
     """Finds callers, keeping a bounded number of policies in memory."""
 
-    def __init__(self, reader: PolicyReader, *, box: CredentialBox, clock: Clock, policies_max: int) -> None:
+    def __init__(
+        self, reader: PolicyReader, *, box: CredentialBox, clock: Clock, metrics: Metrics, policies_max: int
+    ) -> None:
         self._reader = reader
+        self._metrics = metrics
         self._box = box
         self._clock = clock
         self._policies_max = policies_max
@@ -185,6 +189,7 @@ class Callers:
         wanted = tuple(name for name in names if not self._is_fresh(name, newer_than_ms))
         if wanted:
             now_ms = self._clock.now_ms()
+            self._metrics.policy_reads += len(wanted)
             for name, found in zip(wanted, await self._reader.read_policies(wanted), strict=True):
                 _make_room(self._known, self._policies_max)
                 self._known[name] = self._decode(scope, name, found, now_ms)

@@ -39,6 +39,7 @@ class Gateway:
             self.holds,
             box=CredentialBox(settings.secret_keys),
             clock=clock,
+            metrics=self.metrics,
             policies_max=settings.policies_max,
         )
         self.door = Door(Origins(settings), self.holds)

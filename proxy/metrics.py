@@ -46,6 +46,7 @@ class Metrics:
         self.alarms: dict[str, int] = defaultdict(
             int
         )  # overrun, zero_usage, impossible_usage, unrecorded_end
+        self.policy_reads = 0  # policy documents read from Redis: while nothing changes there are none
         self.cost_to_quote = Histogram(RATIOS)
         self.overhead_seconds = Histogram(
             SECONDS
@@ -65,6 +66,8 @@ class Metrics:
             yield f"# TYPE {name} counter"
             for value, number in sorted(counted.items()):
                 yield f'{name}{{{label}="{value}"}} {number}'
+        yield "# TYPE farebox_policy_reads_total counter"
+        yield f"farebox_policy_reads_total {self.policy_reads}"
         for name, histogram in (
             ("farebox_cost_to_quote_ratio", self.cost_to_quote),
             ("farebox_overhead_seconds", self.overhead_seconds),
