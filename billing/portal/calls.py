@@ -61,6 +61,8 @@ class Call:
     @property
     def end(self) -> str:
         """How its last attempt ended, in words."""
+        if self.last.end == "resolved":
+            return "resolved"
         attempts = [row for row in self.rows if row.kind != CORRECTION]
         end = (attempts or list(self.rows))[-1].end
         return END_NAMES.get(end, end or "expired")

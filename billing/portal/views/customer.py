@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from billing.portal.calls import newest_calls
+from billing.portal.key_use import last_use_by_key
 from tenants.models import Customer
 from tenants.portal import once
 from tenants.portal.access import Desk, at_desk
@@ -24,9 +26,11 @@ KEYS_SHOWN_MAX = 50
 def customer(request: HttpRequest, desk: Desk, customer_id: str) -> HttpResponse:
     """Show a customer."""
     row: Customer = row_or_404(customers_of(desk), pk=customer_id)
+    used_at = last_use_by_key(desk.scope, row.pk)
+    newest = row.keys.order_by(F("revoked_at").asc(nulls_first=True), "-created_at")[:KEYS_SHOWN_MAX]
     context = {
         "customer": row,
-        "keys": row.keys.order_by("revoked_at", "-created_at")[:KEYS_SHOWN_MAX],
+        "keys": [{"row": key, "used_at": used_at.get(key.pk)} for key in newest],
         "key_form": KeyForm(),
         "limit_form": LimitForm(auto_id=False),
         "once": once.new_ticket(),

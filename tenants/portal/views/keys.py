@@ -16,6 +16,7 @@ from tenants.portal.pages import attempt, go, page, put_in_force, row_or_404
 from tenants.portal.snippets import snippets_for
 from tenants.portal.views.customers import customers_of
 
+SHOWN_MAX = 200
 MADE_ALREADY = (
     "That form was sent before. Its key was shown then; if it is lost, revoke it and create another."
 )
@@ -57,7 +58,11 @@ def tenant_keys(request: HttpRequest, desk: Desk) -> HttpResponse:
         if issued is not None:
             return _show(request, desk, issued)
     rows = keys_of(desk).exclude(kind=Key.Kind.CUSTOMER)
-    context = {"form": form, "keys": rows[:200], "once": once.new_ticket()}
+    context = {
+        "form": form,
+        "keys": [{"row": key, "used_at": key.last_used_at} for key in rows[:SHOWN_MAX]],
+        "once": once.new_ticket(),
+    }
     return page(request, desk, "portal/keys.html", context, status=422 if form.errors else 200)
 
 

@@ -124,7 +124,19 @@ def test_the_customers_page_shows_quote_cost_and_charge(
     page = text_of(
         browser_of(make_member(acme.tenant)).get("customer_live", customer_id=acme.customer.pk, htmx=True)
     )
+    whole = text_of(
+        browser_of(make_member(acme.tenant, "viewer")).get("customer", customer_id=acme.customer.pk)
+    )
+    assert "not yet" in whole
     plain = re.sub(r"<[^>]+>", "", page)
     for shown in ("$0.000009900", "$0.000001", "$0.000001100", "exact", "reported", "complete"):
         assert shown in plain
     assert 'hx-swap-oob="true"' in page
+
+
+def test_a_keys_last_use_is_read_from_the_books(acme: Holding, streams: Streams, recorder: Recorder) -> None:
+    key_id = acme.key.row.pk
+    streams.append(acme.tenant.pk, body=body_of(customer_id=acme.customer.pk, key_id=key_id))
+    recorder.drain()
+    page = text_of(browser_of(make_member(acme.tenant)).get("customer", customer_id=acme.customer.pk))
+    assert "18 Nov, 11:00" in page
