@@ -140,6 +140,13 @@ class Callers:
             raise Refusal("key_expired", f"this key ({caller.key.key_id}) has expired")
         return caller
 
+    async def find_afresh(self, parsed: ParsedKey, external_id: str | None) -> Caller:
+        """Return the caller under policies read for this very request: no reserve will ask Redis about their age.
+
+        Raises: as ``find``.
+        """
+        return await self.find(parsed, external_id, newer_than_ms=self._clock.now_ms())
+
     def forget(self, policy_keys: Sequence[str]) -> None:
         """Drop policies that Redis called stale, so that the next look reads them."""
         for policy_key in policy_keys:
@@ -197,11 +204,9 @@ class Callers:
 
     def _is_fresh(self, name: str, newer_than_ms: int) -> bool:
         known = self._known.get(name)
-        if known is None:
+        if known is None or known.read_ms < newer_than_ms:
             return False
-        if known.document is None:
-            return known.read_ms + ABSENT_KEPT_MS >= self._clock.now_ms()
-        return known.read_ms >= newer_than_ms
+        return known.document is not None or known.read_ms + ABSENT_KEPT_MS >= self._clock.now_ms()
 
     def _decode(self, scope: Scope, name: str, found: tuple[int, bytes] | None, now_ms: int) -> Known:
         if found is None or not found[1]:

@@ -12,7 +12,7 @@ from proxy.responses import send_json
 async def list_models(exchange: Exchange, callers: Callers) -> None:
     """List models in OpenAI's shape. Raises: Refusal for a key that may not call."""
     asked = read_asked(exchange.scope)
-    caller = await callers.find(callers.parse(asked.key_text), asked.customer)
+    caller = await callers.find_afresh(callers.parse(asked.key_text), asked.customer)
     exchange.key_id = caller.key.key_id
     names = sorted(_names(caller, caller.tenant))
     document = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
@@ -54,6 +55,26 @@ def test_a_revoked_key_is_refused_at_once(acme: Tenant, chat: Chat) -> None:
     assert code_of(chat(key)) == (402, "budget_exceeded")
 
 
+def test_a_revoked_key_lists_no_models(acme: Tenant, proxy: Proxy) -> None:
+    customer = acme.customer(acme.budget())
+    key = acme.key(customer)
+
+    def models() -> httpx.Response:
+        return httpx.get(f"{proxy.url}/v1/models", headers={"x-api-key": key})
+
+    assert models().status_code == 200  # and its policy is in memory
+    acme.publish_key(key, customer, state="revoked")
+    assert code_of(models()) == (401, "key_revoked")
+
+
+def test_a_key_that_was_unknown_a_moment_ago_is_known_at_once(acme: Tenant, chat: Chat) -> None:
+    customer = acme.customer(acme.budget("0.0000001"))
+    key = make_key("ck", "test", acme.tenant_id, secrets.randbits(195))
+    assert code_of(chat(key)) == (401, "invalid_key")
+    acme.publish_key(key, customer)
+    assert code_of(chat(key)) == (402, "budget_exceeded")
+
+
 def test_an_expired_key_is_refused(acme: Tenant, chat: Chat) -> None:
     key = acme.key(acme.customer(acme.budget()), expires_ms=int(time.time() * 1000) - 1)
     assert code_of(chat(key)) == (401, "key_expired")
@@ -99,7 +120,8 @@ def test_bodies_that_cannot_be_served(acme: Tenant, chat: Chat, proxy: Proxy) ->
     [
         ("POST", "/v1/images/generations", "later version"),
         ("POST", "/v1/responses", "later version"),
-        ("POST", "/anthropic/v1/messages", "later version"),
+        ("POST", "/v1/messages/batches", "later version"),
+        ("POST", "/anthropic/v1/complete", "not served here"),
         ("POST", "/v1/files", "not served here"),
         ("GET", "/v1/chat/completions", "not served here"),
         ("POST", "/v1/chat/completions/", "not served here"),
