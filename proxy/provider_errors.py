@@ -64,20 +64,38 @@ def of_status(answer: Answer, body: bytes, *, account: ProviderAccount, model: s
 
 def _not_found(body: bytes, account: ProviderAccount, model: str) -> Refusal:
     where = f"provider account {account.name!r}"
-    if _error_of(body):
+    if _names_model(body, model):
         return Refusal(
             "model_not_found",
             f"{where} does not serve the model {model!r}: {_message(body)}",
             param="model",
             numbers={"provider_status": 404, "account": account.name},
         )
-    mend = "" if account.base_url.rstrip("/").endswith("/v1") else ", which most likely lacks its ending /v1"
     return Refusal(
         "provider_error",
-        f"{where} answered 404 without a reason: there is no API at its base URL {account.base_url}{mend}. "
-        f"Mend it on {_PAGE}",
+        f"{where} answered 404 ({_message(body) or 'no reason given'}): there is no API at its base URL "
+        f"{account.base_url}{_slip(account)}. Mend it on {_PAGE}",
         numbers={"provider_status": 404, "account": account.name},
     )
+
+
+def _slip(account: ProviderAccount) -> str:
+    """What is most likely wrong with a base URL: it is what the provider's official client would take."""
+    has_version = account.base_url.rstrip("/").endswith("/v1")
+    if account.dialect == "openai" and not has_version:
+        return ", which most likely lacks its ending /v1"
+    if account.dialect != "openai" and has_version:
+        return ", whose ending /v1 is most likely one too many"
+    return ""
+
+
+def _names_model(body: bytes, model: str) -> bool:
+    """Tell a missing model from a missing address: OpenAI and its like answer 404 in the same form to both."""
+    error = _error_of(body)
+    known = isinstance(error, dict) and (
+        error.get("code") == "model_not_found" or error.get("param") == "model"
+    )
+    return known or model in _message(body)
 
 
 def _bare(status: int, where: str, account: ProviderAccount) -> Refusal:

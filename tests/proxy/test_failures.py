@@ -124,8 +124,22 @@ def test_a_redirect_is_not_followed(acme: Tenant, chat: Chat, echo: Echo, bill: 
     assert bill.records(after=before) == []
 
 
-def test_a_base_url_without_its_ending_is_named(acme: Tenant, chat: Chat, echo: Echo) -> None:
-    echo.status, echo.kind, echo.pieces = b"404 Not Found", b"text/html", [b"<h1>404</h1>"]
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"text/html", b"<h1>404</h1>"),
+        # OpenAI's own words for an address it does not have, in the form of any other error.
+        (
+            b"application/json",
+            b'{"error":{"message":"Invalid URL (POST /chat/completions)","type":"invalid_request_error",'
+            b'"param":null,"code":null}}',
+        ),
+    ],
+)
+def test_a_base_url_without_its_ending_is_named(
+    acme: Tenant, chat: Chat, echo: Echo, kind: bytes, body: bytes
+) -> None:
+    echo.status, echo.kind, echo.pieces = b"404 Not Found", kind, [body]
     account = acme.account("west", default=True, base_url=echo.base_url.removesuffix("/v1"))
     acme.publish(accounts=(account,))
     error = chat(acme.key(acme.customer(acme.budget()))).json()["error"]
