@@ -21,8 +21,9 @@ class Suite:
 
 
 SUITES = (
-    Suite("unit", "not chaos and not property", 240),
+    Suite("unit", "not (property or proof or chaos or browser)", 240),
     Suite("property", "property", 120),
+    Suite("proof", "proof", 90),
     Suite("chaos", "chaos", 120),
 )
 
