@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -129,3 +130,10 @@ def test_a_page_in_test_mode_says_so_and_one_in_live_does_not(acme: Holding) -> 
 
 def _refuses_method(name: str, method: str) -> bool:
     return method == "get" if name in POST_ONLY else method == "post"
+
+
+def test_no_template_has_inline_style_or_script() -> None:
+    """The policy would drop it without a word to us."""
+    inline = re.compile(r"<style|\sstyle=|<script(?![^>]*\bsrc=)|\son[a-z]+=|javascript:")
+    found = [path.name for path in Path("templates").rglob("*.html") if inline.search(path.read_text())]
+    assert found == []
