@@ -43,11 +43,15 @@ UNBOUNDED = {
 # Edits that take out of the prompt; any other may bill a call of its own.
 _SHORTENING = ("clear_tool_uses_", "clear_thinking_")
 _GLOBAL = (None, "", "global")
+# Who serves Claude, with Claude's tokenizers and prompts.
+_CLAUDE_HOSTS = frozenset({"anthropic", "aws", "azure", "bedrock", "google", "vertex", "openrouter"})
 _pieces: CountCache[Piece] = CountCache()
 
 
-def bound_messages(request: MessagesRequest) -> InputBound:
+def bound_messages(request: MessagesRequest, *, provider: str = "anthropic") -> InputBound:
     """Bound a Messages request's prompt tokens from above.
+
+    A name such as ``claude-…`` says how tokens are counted only where the provider serves the real one.
 
     Raises: Uncountable for a part without a known bound; RequestShapeError for a part of no known shape.
     """
@@ -55,6 +59,8 @@ def bound_messages(request: MessagesRequest) -> InputBound:
     rule = rule_of(request.model)
     if rule is CountRule.WORDS:
         return InputBound(count_words(request), BoundClass.EXACT)
+    if provider not in _CLAUDE_HOSTS:
+        rule = CountRule.BYTES
     counted = Piece()
     for piece in _pieces_of(request, image_tokens_max(request.model) if rule is CountRule.RECIPE else 0):
         counted = counted.plus(piece)

@@ -87,7 +87,14 @@ class MessagesRequest(msgspec.Struct, frozen=True):
         return _object(self.tool_choice, "tool_choice").get("type") in _FORCED
 
 
+class Named(msgspec.Struct, frozen=True):
+    """Of a request that is passed on for nothing: the model it names."""
+
+    model: str
+
+
 _requests = msgspec.json.Decoder(MessagesRequest)
+_named = msgspec.json.Decoder(Named)
 
 
 def decode_messages(body: bytes) -> MessagesRequest:
@@ -104,6 +111,18 @@ def decode_messages(body: bytes) -> MessagesRequest:
     assert request.thinking is not None  # read now, so that a malformed one is refused here
     msgspec.structs.force_setattr(request, "body_bytes", len(body))  # whatever the body called so itself
     return request
+
+
+def decode_counted_model(body: bytes) -> str:
+    """Read the model whose tokens are to be counted. Raises: RequestShapeError."""
+    try:
+        named = _named.decode(body)
+        refuse_twice(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise shape_error(error, "request to count tokens") from error
+    if not named.model:
+        raise RequestShapeError("model: Field required", "model")
+    return named.model
 
 
 def given(raw: msgspec.Raw) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # "auto" is whatever the caller's provider project is set to, which is standard unless somebody changed it there.
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "scale"})
 DEARER_TIERS = frozenset({"priority", "fast"})
+KNOWN_TIERS = (STANDARD_TIERS | DEARER_TIERS) - {"", "auto"}
 
 # Price keys of genai-prices by our bucket. Where several feed one bucket the dearest counts: the buckets know no
 # image or video output, and a picture must not be billed as text.

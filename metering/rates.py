@@ -66,3 +66,9 @@ class Price:
                 return rate
             name = FALLBACKS.get(name)
         raise UnpricedModel(self.provider, self.model)
+
+
+# For calls that a provider bills nothing for, such as counting tokens.
+FREE = Price(
+    "free", "", "", {"input": Rate(0), "output": Rate(0)}, source="the provider bills nothing for it"
+)

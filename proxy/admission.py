@@ -33,8 +33,9 @@ from metering.ids import make_hold_id
 from metering.money import format_usd
 from metering.prices import Price
 from metering.quote import BoundClass, Quote, quote_for
+from metering.rates import FREE
 from metering.windows import NEVER_MS
-from proxy.accounts import is_allowed, markup_for
+from proxy.accounts import Tenant, is_allowed, markup_for
 from proxy.callers import Caller, Callers
 from proxy.clock import Clock
 from proxy.errors import Refusal
@@ -161,10 +162,8 @@ class Admission:
             raise Refusal("model_not_allowed", f"this key may not use {call.model!r}", param="model")
         markup_bp, markup_fixed_nanousd = markup_for(caller.markup, model)
         try:
-            price = tenant.prices.find(
-                account.provider, model, request.started_ms, service_tier=call.service_tier
-            )
-            bound = call.bound(model)
+            price = FREE if call.is_free else self._price(request, tenant, account, model)
+            bound = call.bound(model, provider=account.provider)
             quote = quote_for(
                 bound,
                 call.cap(model, provider=account.provider, policy=tenant.policy),
@@ -192,6 +191,11 @@ class Admission:
             markup_fixed_nanousd,
             quote,
         )
+
+    @staticmethod
+    def _price(request: Request, tenant: Tenant, account: ProviderAccount, model: str) -> Price:
+        tier = request.call.service_tier
+        return tenant.prices.find(account.provider, model, request.started_ms, service_tier=tier)
 
     def _reservation(
         self, request: Request, plan: Plan, event: EventBody, hold_id: str, attempt: str

@@ -16,7 +16,8 @@ from proxy.flights import Watch
 from proxy.gateway import Gateway
 from proxy.logs import configure_logging, log_request
 from proxy.models import list_models
-from proxy.providers.base import Dialect
+from proxy.providers.anthropic import AnthropicCount, AnthropicMessages
+from proxy.providers.base import Dialect, ErrorShape
 from proxy.providers.openai import OpenAIChat
 from proxy.randomness import take_80_bits
 from proxy.responses import send_json, send_refusal, send_whole
@@ -25,19 +26,32 @@ from proxy.settings import read_settings
 
 log = logging.getLogger("farebox.proxy")
 
-DIALECTS: dict[tuple[str, str], Dialect] = {("POST", "/v1/chat/completions"): OpenAIChat()}
+# Official clients of Anthropic are given a base URL with or without a path of its own.
+DIALECTS: dict[tuple[str, str], Dialect] = {
+    ("POST", "/v1/chat/completions"): OpenAIChat(),
+    ("POST", "/v1/messages"): AnthropicMessages(),
+    ("POST", "/anthropic/v1/messages"): AnthropicMessages(),
+    ("POST", "/v1/messages/count_tokens"): AnthropicCount(),
+    ("POST", "/anthropic/v1/messages/count_tokens"): AnthropicCount(),
+}
 PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
 # Routes that official clients know and a later version serves; until then they are refused like any other.
 COMING = (
     *("/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/images/", "/v1/audio/", "/v1/moderations"),
-    *("/v1/messages", "/anthropic/", "/gemini/"),
+    *("/v1/messages/batches", "/anthropic/v1/messages/batches", "/anthropic/v1/models", "/gemini/"),
 )
+_ANTHROPIC = ("/anthropic/", "/v1/messages")
 _PREFIXES = ("/v1/", "/anthropic/", "/gemini/")
 
 
 def is_proxy_path(path: str) -> bool:
     """Tell whether a path is the data plane's."""
     return path.startswith(_PREFIXES) or path in PROBES
+
+
+def errors_of(path: str) -> ErrorShape:
+    """How errors are written on a path, also on one that is not served: a client knows one dialect alone."""
+    return AnthropicMessages.errors if path.startswith(_ANTHROPIC) else OpenAIChat.errors
 
 
 class Application:
@@ -109,8 +123,13 @@ class Application:
     async def _refuse(exchange: Exchange, gateway: Gateway, refusal: Refusal) -> None:
         exchange.code = refusal.code
         if not exchange.started:
-            docs_url = gateway.settings.docs_url(refusal.code)
-            await send_refusal(exchange.send, refusal, request_id=exchange.request_id, docs_url=docs_url)
+            await send_refusal(
+                exchange.send,
+                refusal,
+                shape=errors_of(exchange.scope["path"]),
+                request_id=exchange.request_id,
+                docs_url=gateway.settings.docs_url(refusal.code),
+            )
 
     async def _probe(self, path: str, send: Send) -> None:
         gateway = self._gateway

@@ -11,10 +11,12 @@ import msgspec
 
 from enforcement.decisions import Ended, EndOutcome, Granted, Settlement
 from enforcement.errors import EnforcementUnavailable
+from metering.base_prices import KNOWN_TIERS
 from metering.cost import cost_of
 from metering.errors import MeteringError
 from metering.events import encode_body
 from metering.money import NanoUsd, charge_for
+from metering.prices import Price
 from metering.usage import Basis, Usage
 from proxy.admission import Admitted
 from proxy.clock import Clock
@@ -71,14 +73,24 @@ class Ending:
 
     async def leave_unresolved(self, admitted: Admitted, end: End) -> Receipt:
         """End a hold whose bill is unknown at its quote, never as a silent refund."""
+        if not admitted.plan.quote.cost.at_cap:
+            return await self.release(admitted, end)  # at most nothing is no doubt
         body = self._body(admitted, end, Report())
         remaining = await self._send(admitted, self._ender.leave_unresolved(admitted.granted, body=body))
         return self._receipt(admitted.granted.cost_nanousd, Basis.UNRESOLVED, remaining)
 
     async def settle(self, admitted: Admitted, end: End, report: Report, call: Call) -> Receipt:
         """Book what an answer cost: by its report, else by what was relayed."""
+        if call.is_free:
+            return await self.release(admitted, end)
         plan, granted = admitted.plan, admitted.granted
-        cost_nanousd, basis = self._price(admitted, report, call)
+        price = plan.price
+        try:
+            price = self._price_of(admitted, report)
+            cost_nanousd, basis = self._cost(admitted, report, call, price)
+        except MeteringError:
+            self._alarm("unpriced_usage", admitted)
+            cost_nanousd, basis = granted.cost_nanousd, Basis.ESTIMATED
         if basis is Basis.REPORTED:
             charge_nanousd = charge_for(NanoUsd(cost_nanousd), plan.markup_bp, plan.markup_fixed_nanousd)
             if cost_nanousd > granted.cost_nanousd:
@@ -92,13 +104,25 @@ class Ending:
             cost_nanousd=cost_nanousd,
             charge_nanousd=charge_nanousd,
             basis="reported" if basis is Basis.REPORTED else "estimated",
-            body=self._body(admitted, end, report),
+            body=self._body(admitted, end, report, price_id=price.price_id),
         )
         remaining = await self._send(admitted, self._ender.settle(granted, settlement))
         return self._receipt(cost_nanousd, basis, remaining)
 
-    def _price(self, admitted: Admitted, report: Report, call: Call) -> tuple[int, Basis]:
-        """Work out the cost; what cannot be true, or has no price, is booked at the hold, never at zero."""
+    @staticmethod
+    def _price_of(admitted: Admitted, report: Report) -> Price:
+        """The price of the service tier that the provider says it billed, else the one quoted."""
+        plan, tier = admitted.plan, report.service_tier
+        if tier not in KNOWN_TIERS:
+            return plan.price
+        prices, started_ms = plan.caller.tenant.prices, admitted.event.started_ms
+        return prices.find(plan.account.provider, plan.model, started_ms, service_tier=tier)
+
+    def _cost(self, admitted: Admitted, report: Report, call: Call, price: Price) -> tuple[int, Basis]:
+        """Work out the cost; what cannot be true is booked at the hold, never at zero.
+
+        Raises: UnpricedModel for what has no price.
+        """
         plan, held_nanousd = admitted.plan, admitted.granted.cost_nanousd
         if report.impossible:
             self._alarm("impossible_usage", admitted)
@@ -107,34 +131,36 @@ class Ending:
         if usage is not None and _is_zero(usage) and report.text:
             self._alarm("zero_usage", admitted)
             usage = None
-        if usage is None and call.hides_output(plan.model):
+        if usage is None and (report.thought or call.hides_output(plan.model)):
             return held_nanousd, Basis.ESTIMATED
         if usage is None:
             usage, basis = self._relayed(admitted, report, call), Basis.ESTIMATED
             report.usage = usage
-        try:
-            cost_nanousd = cost_of(usage, plan.price)
-        except MeteringError:
-            self._alarm("unpriced_usage", admitted)
-            return held_nanousd, Basis.ESTIMATED
+        cost_nanousd = cost_of(usage, price)
+        for model, used in report.elsewhere:
+            prices, started_ms = plan.caller.tenant.prices, admitted.event.started_ms
+            cost_nanousd = NanoUsd(
+                cost_nanousd + cost_of(used, prices.find(plan.account.provider, model, started_ms))
+            )
         return (cost_nanousd if basis is Basis.REPORTED else min(cost_nanousd, held_nanousd)), basis
 
     @staticmethod
     def _relayed(admitted: Admitted, report: Report, call: Call) -> Usage:
-        """What was used as far as we saw it: the prompt at its bound, the answer as counted."""
+        """What was used as far as we saw it: the prompt as reported or at its bound, the answer as counted."""
         bound = admitted.plan.quote.bound
-        return Usage(
+        prompt = report.prompt or Usage(
             input_tokens=max(0, bound.tokens - bound.audio_tokens - bound.image_tokens),
             audio_input_tokens=bound.audio_tokens,
             image_input_tokens=bound.image_tokens,
-            output_tokens=call.count(admitted.plan.model, report.text),
         )
+        return msgspec.structs.replace(prompt, output_tokens=call.count(admitted.plan.model, report))
 
-    def _body(self, admitted: Admitted, end: End, report: Report) -> bytes:
+    def _body(self, admitted: Admitted, end: End, report: Report, *, price_id: str = "") -> bytes:
         usage = report.usage
         granted = admitted.granted
         event = msgspec.structs.replace(
             admitted.event,
+            price_id=price_id or admitted.event.price_id,
             output_cap=granted.output_cap,
             output_cap_source="clamped" if granted.clamped else admitted.event.output_cap_source,
             response_model=report.response_model,
@@ -143,7 +169,7 @@ class Ending:
             upstream_request_id=end.upstream_request_id,
             end=end.word,
             usage={name: count for name, count in usage.tokens() if count} if usage else {},
-            extras=dict(usage.extras) if usage else {},
+            extras=_extras(report),
         )
         return encode_body(event)
 
@@ -166,6 +192,16 @@ class Ending:
         log.warning(
             "%s", name, extra={"request_id": admitted.event.request_id, "hold_id": admitted.granted.hold_id}
         )
+
+
+def _extras(report: Report) -> dict[str, int]:
+    """Counted extras, and the tokens of other models by model and bucket: each has a price of its own."""
+    extras = dict(report.usage.extras) if report.usage else {}
+    for model, used in report.elsewhere:
+        for bucket, count in used.tokens():
+            if count:
+                extras[f"{model}:{bucket}"] = extras.get(f"{model}:{bucket}", 0) + count
+    return extras
 
 
 def _is_zero(usage: Usage) -> bool:

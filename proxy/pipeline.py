@@ -23,7 +23,7 @@ from proxy.relay import Relay
 from proxy.requests import idempotency_digests, read_asked, read_body
 from proxy.responses import send_whole, usd
 from proxy.settings import Settings
-from proxy.upstream import FORWARDED_REQUEST_HEADERS, Answer, Door, Outgoing
+from proxy.upstream import Answer, Door, Outgoing
 
 EVENT_STREAM = "text/event-stream"
 
@@ -79,7 +79,7 @@ class Pipeline:
         traits: Traits,
     ) -> None:
         """Take an answer by what its status and its form say."""
-        end = End("complete", answer.status, answer.header("x-request-id"))
+        end = End("complete", answer.status, answer.request_id)
         verdict = verdict_of(answer.status, traits)
         if verdict is not Verdict.ANSWERED:
             await self._refused(exchange, admitted, answer, end, verdict)
@@ -111,10 +111,7 @@ class Pipeline:
     ) -> Answer:
         """Send the request; a hold that gets no answer is ended by what was, or may have been, written."""
         plan = admitted.plan
-        headers = request.dialect.credential_headers(plan.credential)
-        for name, value in exchange.scope["headers"]:
-            if name in FORWARDED_REQUEST_HEADERS:
-                headers.append((name.decode(), value.decode("latin-1")))
+        headers = request.dialect.upstream_headers(plan.credential, exchange.scope["headers"])
         outgoing = Outgoing(plan.account, request.dialect.path, prepared.body, request.call.stream, headers)
         sent = time.perf_counter()
         try:

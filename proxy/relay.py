@@ -13,9 +13,7 @@ from proxy.exchange import Exchange
 from proxy.flights import watch_caller
 from proxy.provider_errors import not_reached
 from proxy.providers.base import Tap
-from proxy.responses import error_body
 from proxy.settings import Settings
-from proxy.streaming import error_event
 from proxy.upstream import Answer
 
 _STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
@@ -101,4 +99,5 @@ class Relay:
         return self._error(broken)
 
     def _error(self, refusal: Refusal) -> bytes:
-        return error_event(error_body(refusal, docs_url=self._settings.docs_url(refusal.code)))
+        shape, docs_url = self._request.dialect.errors, self._settings.docs_url(refusal.code)
+        return shape.event(shape.body(refusal, request_id=self._exchange.request_id, docs_url=docs_url))

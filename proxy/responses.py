@@ -1,4 +1,4 @@
-"""Answers of our own: errors in OpenAI's shape, so that its official clients raise their own typed errors."""
+"""Answers of our own: refusals in the dialect's shape, documents, headers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,11 @@ import msgspec
 from metering.money import format_usd
 from proxy.asgi import Headers, Send
 from proxy.errors import CODES, Refusal
+from proxy.providers.base import ErrorShape
 
 _JSON = (b"content-type", b"application/json")
 _DO_NOT_RETRY = (b"x-should-retry", b"false")
 _encode = msgspec.json.Encoder().encode
-
-
-def error_body(refusal: Refusal, *, docs_url: str) -> bytes:
-    """Write a refusal as OpenAI would: message, type, code, param, then our numbers and the page that explains it."""
-    return _encode(
-        {
-            "error": {
-                "message": refusal.message,
-                "type": CODES[refusal.code].kind,
-                "param": refusal.param,
-                "code": refusal.code,
-                **refusal.numbers,
-                "docs": docs_url,
-            }
-        }
-    )
 
 
 def error_headers(refusal: Refusal) -> Headers:
@@ -45,11 +30,14 @@ def retry_after(wait_ms: int) -> Headers:
     return [(b"retry-after", b"%d" % seconds), (b"retry-after-ms", b"%d" % wait_ms)]
 
 
-async def send_refusal(send: Send, refusal: Refusal, *, request_id: str, docs_url: str) -> None:
-    """Send a refusal as the whole answer."""
-    headers = error_headers(refusal)
+async def send_refusal(
+    send: Send, refusal: Refusal, *, shape: ErrorShape, request_id: str, docs_url: str
+) -> None:
+    """Send a refusal as the whole answer, in its dialect's shape."""
+    headers = [*error_headers(refusal), *shape.id_headers(request_id)]
     headers.append((b"farebox-request-id", request_id.encode()))
-    await send_whole(send, CODES[refusal.code].status, error_body(refusal, docs_url=docs_url), headers)
+    body = shape.body(refusal, request_id=request_id, docs_url=docs_url)
+    await send_whole(send, CODES[refusal.code].status, body, headers)
 
 
 async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:

@@ -55,8 +55,3 @@ def data_of(event: bytes) -> bytes:
             value = line[5:]
             lines.append(value[1:] if value.startswith(b" ") else value)
     return b"\n".join(lines)
-
-
-def error_event(body: bytes) -> bytes:
-    """Write an error as the last event of a stream that has begun: official clients raise it as theirs."""
-    return b"data: " + body + b"\n\n"

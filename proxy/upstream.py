@@ -30,10 +30,9 @@ from proxy.errors import NotSent, Unfinished, UpstreamError
 
 READ_AHEAD_BYTES = 0
 
-# What a caller may say to a provider, and a provider to a caller; all else stays here. Credentials never pass.
-FORWARDED_REQUEST_HEADERS = frozenset((b"openai-beta", b"accept-language"))
+# What a provider may say to a caller; all else stays here. What a caller may say to a provider is its dialect's.
 FORWARDED_ANSWER_HEADERS = (
-    *("content-type", "x-request-id", "openai-processing-ms", "openai-version", "openai-model"),
+    *("content-type", "x-request-id", "request-id", "openai-processing-ms", "openai-version", "openai-model"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
 )
 _OWN_HEADERS = (
@@ -80,6 +79,11 @@ class Answer:
     def header(self, name: str) -> str:
         """Read a header; empty when absent."""
         return self._response.get_header(name) or ""
+
+    @property
+    def request_id(self) -> str:
+        """The provider's own name for the request; empty where it gives none."""
+        return self.header("x-request-id") or self.header("request-id")
 
     def forwarded_headers(self) -> Headers:
         """The headers that may go on to the caller."""

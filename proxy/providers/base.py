@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -10,6 +10,8 @@ from typing import Protocol
 from enforcement.policies import TenantPolicy
 from metering.quote import InputBound, OutputCap
 from metering.usage import Usage
+from proxy.asgi import Headers
+from proxy.errors import Refusal
 
 
 class Verdict(StrEnum):
@@ -55,13 +57,23 @@ def verdict_of(status: int, traits: Traits) -> Verdict:
     return Verdict.AMBIGUOUS if status >= 500 else Verdict.NOT_BILLED
 
 
+def forwarded(sent: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> list[tuple[str, str]]:
+    """Pick the caller's headers that a provider may see; credentials are never among them."""
+    return [(name.decode(), value.decode("latin-1")) for name, value in sent if name in names]
+
+
 @dataclass(slots=True)
 class Report:
     """What an answer told us: the provider's usage where it gave one, and what was relayed."""
 
     usage: Usage | None = None
     impossible: str = ""  # why a usage that was given cannot be true
+    prompt: Usage | None = None  # the prompt's side alone, where that much is certain and the whole is not
+    elsewhere: tuple[tuple[str, Usage], ...] = ()  # what other models were billed for within this call
+    service_tier: str = ""  # as the provider names the tier it billed; empty where it does not say
     text: str = ""
+    tool_calls: int = 0
+    thought: bool = False  # it was seen to think, so what it showed says little about what it generated
     response_model: str = ""
     error_inside: bool = False  # an error came inside an answer with status 200
 
@@ -89,7 +101,11 @@ class Call(Protocol):
     def service_tier(self) -> str:
         """The dearer service tier to quote at; empty for the standard one."""
 
-    def bound(self, model: str) -> InputBound:
+    @property
+    def is_free(self) -> bool:
+        """Whether the provider bills nothing for it, whatever it answers."""
+
+    def bound(self, model: str, *, provider: str) -> InputBound:
         """Bound the prompt. Raises: Uncountable."""
 
     def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
@@ -98,8 +114,8 @@ class Call(Protocol):
     def prepare(self, *, model: str, cap_tokens: int, traits: Traits) -> Prepared:
         """Write what is sent upstream: the caller's own bytes unless a field must change."""
 
-    def count(self, model: str, text: str) -> int:
-        """Count relayed text, for an estimate."""
+    def count(self, model: str, report: Report) -> int:
+        """Count the output tokens behind what was relayed, for an estimate."""
 
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
@@ -118,8 +134,25 @@ class Tap(Protocol):
         """Tell what the stream said so far."""
 
 
+class ErrorShape(Protocol):
+    """How a dialect writes an error, so that its official clients raise their own typed ones."""
+
+    def body(self, refusal: Refusal, *, request_id: str, docs_url: str) -> bytes:
+        """Write a refusal as a document."""
+
+    def event(self, body: bytes) -> bytes:
+        """Write an error's document as the last event of a stream that has begun."""
+
+    def id_headers(self, request_id: str) -> Headers:
+        """Where the dialect's clients look for the id of a request that was refused."""
+
+
 class Dialect(Protocol):
     """Everything that differs between OpenAI, Anthropic and Gemini on the way of one request."""
+
+    @property
+    def errors(self) -> ErrorShape:
+        """How errors are written."""
 
     @property
     def name(self) -> str:
@@ -135,8 +168,8 @@ class Dialect(Protocol):
     def traits_of(self, provider: str) -> Traits:
         """What is peculiar to a provider."""
 
-    def credential_headers(self, credential: str) -> list[tuple[str, str]]:
-        """How a credential is presented."""
+    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+        """How a credential is presented, and what of the caller's own headers goes on."""
 
     def tap(self, *, strip_usage: bool) -> Tap:
         """Make a listener for one stream."""

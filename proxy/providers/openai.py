@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -12,8 +12,9 @@ from metering.openai_chat import ChatRequest, bound_chat, decode_chat, output_ca
 from metering.quote import InputBound, OutputCap
 from metering.tokens import encoding_for, estimate_output
 from proxy.bodies import edited, with_member
-from proxy.providers.base import Prepared, Report, Traits
+from proxy.providers.base import Prepared, Report, Traits, forwarded
 from proxy.providers.openai_answers import ChatTap, read_answer
+from proxy.providers.openai_errors import OpenAIErrors
 
 # Source: the providers' API references, read to 2026-11. Anyone not named takes the model's
 # spelling of a cap, and `stream_options`.
@@ -25,12 +26,14 @@ TRAITS: Mapping[str, Traits] = {
     "perplexity": Traits(takes_stream_options=False),
 }
 _OTHERS = Traits()
+FORWARDED_HEADERS = frozenset((b"openai-beta", b"accept-language"))
 
 
 class ChatCall:
     """One decoded chat request."""
 
     __slots__ = ("_body", "_request", "model", "service_tier", "stream")
+    is_free = False
 
     def __init__(self, request: ChatRequest, body: bytes) -> None:
         self._request = request
@@ -39,9 +42,9 @@ class ChatCall:
         self.service_tier = request.quoted_tier
         self.stream = bool(request.stream)
 
-    def bound(self, model: str) -> InputBound:
+    def bound(self, model: str, *, provider: str) -> InputBound:
         """Bound the prompt. Raises: Uncountable."""
-        return bound_chat(self._as(model))
+        return bound_chat(self._as(model), provider=provider)
 
     def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
         """Choose the output cap per choice, never over the model's ceiling."""
@@ -68,9 +71,9 @@ class ChatCall:
             changes["stream_options"] = with_member(self._body, "stream_options", {"include_usage": True})
         return Prepared(edited(self._body, changes), strip_usage=inject)
 
-    def count(self, model: str, text: str) -> int:
-        """Count relayed text, for an estimate."""
-        return estimate_output(text, encoding_for(model))
+    def count(self, model: str, report: Report) -> int:
+        """Count the output tokens behind what was relayed, for an estimate."""
+        return estimate_output(report.text, encoding_for(model))
 
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
@@ -86,6 +89,7 @@ class OpenAIChat:
 
     name = "openai"
     path = "/chat/completions"
+    errors = OpenAIErrors()
 
     def decode(self, body: bytes) -> ChatCall:
         """Read a request. Raises: RequestShapeError."""
@@ -95,9 +99,10 @@ class OpenAIChat:
         """What is peculiar to a provider."""
         return TRAITS.get(provider, _OTHERS)
 
-    def credential_headers(self, credential: str) -> list[tuple[str, str]]:
-        """How a credential is presented."""
-        return [("authorization", f"Bearer {credential}")] if credential else []
+    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+        """How a credential is presented, and what of the caller's own headers goes on."""
+        presented = [("authorization", f"Bearer {credential}")] if credential else []
+        return presented + forwarded(sent, FORWARDED_HEADERS)
 
     def tap(self, *, strip_usage: bool) -> ChatTap:
         """Make a listener for one stream."""

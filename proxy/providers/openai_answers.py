@@ -65,6 +65,7 @@ class Document(msgspec.Struct):
     model: str | None = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
+    service_tier: Text = None
     x_groq: Groq | None = None
     error: msgspec.Raw = ABSENT
 
@@ -74,6 +75,7 @@ class Summary(msgspec.Struct):
 
     model: str | None = None
     usage: msgspec.Raw = ABSENT
+    service_tier: Text = None
     error: msgspec.Raw = ABSENT
 
 
@@ -91,7 +93,11 @@ def read_answer(body: bytes) -> Report:
         summary = _decode(body)
     except msgspec.DecodeError:
         return Report(text=body.decode("utf-8", "replace"))
-    report = Report(response_model=summary.model or "", error_inside=_is_given(summary.error))
+    report = Report(
+        response_model=summary.model or "",
+        service_tier=_tier(summary.service_tier),
+        error_inside=_is_given(summary.error),
+    )
     _take_usage(report, bytes(summary.usage))
     if report.usage is None or not report.usage.all_output_tokens:
         pieces: list[str] = []
@@ -107,13 +113,14 @@ def read_answer(body: bytes) -> Report:
 class ChatTap:
     """Listens to a chat stream; takes out the usage chunk that only we asked for."""
 
-    __slots__ = ("_chars", "_error_inside", "_events", "_model", "_pieces", "_strip_usage", "_usage")
+    __slots__ = ("_chars", "_error_inside", "_events", "_model", "_pieces", "_strip_usage", "_tier", "_usage")
 
     def __init__(self, *, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
         self._events = Events()
         self._usage = b""
         self._model = ""
+        self._tier = ""
         self._pieces: list[str] = []
         self._chars = 0
         self._error_inside = False
@@ -136,7 +143,10 @@ class ChatTap:
     def report(self) -> Report:
         """Tell what the stream said so far."""
         report = Report(
-            text="".join(self._pieces), response_model=self._model, error_inside=self._error_inside
+            text="".join(self._pieces),
+            response_model=self._model,
+            service_tier=self._tier,
+            error_inside=self._error_inside,
         )
         if self._usage:
             _take_usage(report, self._usage)
@@ -150,6 +160,8 @@ class ChatTap:
         document = _decode(data)
         if document.model and not self._model:
             self._model = document.model
+        if document.service_tier:
+            self._tier = _tier(document.service_tier)
         for choice in document.choices or ():
             self._chars += _gather(choice, self._pieces) if self._chars < TEXT_CHARS_MAX else 0
         if _is_given(document.error):
@@ -181,6 +193,10 @@ def _decode(data: bytes) -> Document:
         usage=_raw(loose.get("usage")),
         error=_raw(loose.get("error")),
     )
+
+
+def _tier(value: Text) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _raw(value: object) -> msgspec.Raw:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.anthropic_bound import UNBOUNDED
+from metering.anthropic_bound import UNBOUNDED, bound_messages
 from metering.errors import RequestShapeError, Uncountable
 from metering.quote import TEXT_BUCKETS, BoundClass
 from metering.tokens import count
-from tests.metering.messages import body, bound
+from tests.metering.messages import body, bound, request
 
 TOOL = {"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 SCHEMA = {"type": "json_schema", "schema": {"type": "object"}}
@@ -209,3 +209,11 @@ def test_another_model_is_bounded_by_its_bytes() -> None:
 def test_another_models_media_have_no_bound(kind: str) -> None:
     with pytest.raises(Uncountable, match="not known"):
         bound("kimi-k2", [{"type": kind, "source": {"type": "text", "data": "hi"}}])
+
+
+def test_claudes_name_says_nothing_where_somebody_else_serves_it() -> None:
+    own = bound_messages(request("claude-sonnet-4-5", "hello"))
+    elsewhere = bound_messages(request("claude-sonnet-4-5", "hello"), provider="my-server")
+    assert (own.bound_class, elsewhere.bound_class) == (BoundClass.EMPIRICAL, BoundClass.HARD)
+    assert elsewhere.tokens == len(body("claude-sonnet-4-5", "hello")) + 512
+    assert bound_messages(request("sim-mini", "hello"), provider="my-server").bound_class is BoundClass.EXACT

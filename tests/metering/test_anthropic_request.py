@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from metering.anthropic_request import Thinking, decode_messages, given
+from metering.anthropic_request import Thinking, decode_counted_model, decode_messages, given
 from metering.errors import RequestShapeError
 from tests.metering.messages import body, request
 
@@ -103,3 +103,10 @@ def test_an_empty_field_is_none() -> None:
         assert not given(request(tools=value).tools)
     assert given(request(tools=[{}]).tools)
     assert json.loads(body())["max_tokens"] == 100
+
+
+def test_a_count_names_its_model_and_nothing_else_is_read() -> None:
+    assert decode_counted_model(b'{"model":"claude-x","messages":7}') == "claude-x"
+    for body in (b"{", b'{"model":""}', b'{"model":"a","model":"b"}', b'{"messages":[]}'):
+        with pytest.raises(RequestShapeError):
+            decode_counted_model(body)
