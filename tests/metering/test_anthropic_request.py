@@ -107,6 +107,6 @@ def test_an_empty_field_is_none() -> None:
 
 def test_a_count_names_its_model_and_nothing_else_is_read() -> None:
     assert decode_counted_model(b'{"model":"claude-x","messages":7}') == "claude-x"
-    for body in (b"{", b'{"model":""}', b'{"model":"a","model":"b"}', b'{"messages":[]}'):
+    for odd in (b"{", b'{"model":""}', b'{"model":"a","model":"b"}', b'{"messages":[]}'):
         with pytest.raises(RequestShapeError):
-            decode_counted_model(body)
+            decode_counted_model(odd)
