@@ -211,8 +211,9 @@ def banner(base_url: str, demo: dict[str, str], logs: Path) -> str:
     return f"""
 Farebox is ready on {base_url}   (logs in {logs}; ctrl-C stops everything)
 
-  API docs  {base_url}/api/docs
+  portal    {base_url}/
   sign in   {demo["email"]}  /  {demo["password"]}
+  API docs  {base_url}/api/docs
 
 A call for the customer "{demo["customer"]}", whose budget is ${demo["limit_usd"]} a month:
 
