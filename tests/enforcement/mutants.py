@@ -21,7 +21,9 @@ import pytest
 LUA = Path(__file__).parents[2] / "enforcement" / "lua"
 FILES = ("reserve", "dispatched", "settle", "release", "expire", "renew", "parts/opening", "parts/hold", "parts/draws",
          "parts/event", "parts/ending")  # fmt: skip
-TESTS = [f"tests/enforcement/test_{name}.py" for name in ("reserve", "endings")]
+TESTS = [f"tests/enforcement/test_{name}.py" for name in (
+    "reserve", "reserve_clamping", "reserve_first_seen", "reserve_limits", "endings", "expiry",
+)]  # fmt: skip
 CHANGES = (
     (r" < ", " <= "), (r" <= ", " < "), (r" > ", " >= "), (r" >= ", " > "), (r" == ", " ~= "), (r" ~= ", " == "),
     (r" and ", " or "), (r" or ", " and "), (r"\bnot ", ""), (r" \+ ", " - "), (r" - ", " + "), (r" \* ", " + "),
