@@ -63,19 +63,9 @@ class HoldRef(msgspec.Struct, frozen=True):
 def reserve_call(reservation: Reservation, *, ttl_ms: int) -> Call:
     """Judge a reservation. A budget or a rate limit named twice counts once."""
     scope = reservation.scope
-    shard = scope.shard
     draws = distinct_draws(reservation)
     rates = distinct_rates(reservation)
     idempotency = reservation.idempotency
-    keys = [deadlines_key(shard), scope.hold(reservation.hold_id), wanted_key(shard)]
-    keys += [scope.budget(draw.budget_id) for draw in draws]
-    keys += [judged.policy_key for judged in reservation.judged]
-    for rate in rates:
-        keys += [scope.rate(rate.limit_id), scope.in_flight(rate.limit_id)]
-    if idempotency is not None:
-        keys.append(scope.idempotency(idempotency.digest))
-    if reservation.first_seen is not None:
-        keys += [scope.customers(), scope.default_budget(), scope.arrivals_this_hour(), arrivals_key(shard)]
     args: list[Argument] = [
         reservation.hold_id,
         reservation.attempt,
@@ -104,7 +94,7 @@ def reserve_call(reservation: Reservation, *, ttl_ms: int) -> Call:
     args += [judged.version for judged in reservation.judged]
     for rate in rates:
         args += _rate(rate)
-    return Call(RESERVE, shard, tuple(keys), tuple(args))
+    return Call(RESERVE, scope.shard, _reserve_keys(reservation, draws, rates), tuple(args))
 
 
 def dispatched_call(ref: HoldRef, *, attempt: str, lease_ms: int) -> Call:
@@ -168,6 +158,23 @@ def _ending_call(script: Script, ref: HoldRef, body: bytes, *amounts: Argument) 
     keys = (deadlines_key(shard), usage_key(shard), dead_letters_key(shard), *ref.keys)
     args = (ref.hold_id, ref.scope.tenant_id, ref.scope.mode, format_draws(ref.draws), len(ref.flights))
     return Call(script, shard, keys, (*args, TOMBSTONE_ENDED_MS, body, *amounts))
+
+
+def _reserve_keys(
+    reservation: Reservation, draws: Sequence[Draw], rates: Sequence[RateLimit]
+) -> tuple[str, ...]:
+    scope = reservation.scope
+    shard = scope.shard
+    keys = [deadlines_key(shard), scope.hold(reservation.hold_id), wanted_key(shard)]
+    keys += [scope.budget(draw.budget_id) for draw in draws]
+    keys += [judged.policy_key for judged in reservation.judged]
+    for rate in rates:
+        keys += [scope.rate(rate.limit_id), scope.in_flight(rate.limit_id)]
+    if reservation.idempotency is not None:
+        keys.append(scope.idempotency(reservation.idempotency.digest))
+    if reservation.first_seen is not None:
+        keys += [scope.customers(), scope.default_budget(), scope.arrivals_this_hour(), arrivals_key(shard)]
+    return tuple(keys)
 
 
 def _amounts(amounts: Amounts) -> tuple[int, int, int, int]:
