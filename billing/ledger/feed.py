@@ -10,16 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from enforcement.control_calls import mark_recorded_call
 from enforcement.control_client import ControlClient, unavailable_on_failure
 from enforcement.keys import dead_letters_key, shard_key, usage_key
-
-# Never backwards, and never for another epoch than the shard's own.
-_MARK_RECORDED = """
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-if tonumber(redis.call('HGET', KEYS[1], 'recorded') or '0') >= tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'recorded', ARGV[2])
-return 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +66,9 @@ class Feed:
         }
 
     def mark_recorded(self, marks: Mapping[int, tuple[int, int]]) -> None:
-        """Tell shards how far (epoch, seq) the ledger has committed."""
-        self._pipe(
-            ("EVAL", _MARK_RECORDED, 1, shard_key(shard), epoch, seq) for shard, (epoch, seq) in marks.items()
-        )
+        """Tell shards how far (epoch, seq) the ledger has committed; never backwards, never for another epoch."""
+        calls = [mark_recorded_call(shard, epoch=epoch, seq=seq) for shard, (epoch, seq) in marks.items()]
+        self._client.run_many(calls)
 
     def states(self, shards: Sequence[int]) -> dict[int, ShardState]:
         """Read what shards say of themselves."""
