@@ -72,7 +72,10 @@ class ProxyError(Exception):
 
 
 class Refusal(ProxyError):
-    """A request is answered with a code of ``CODES``, a message and the numbers behind it."""
+    """A request is answered with a code of ``CODES``, a message and the numbers behind it.
+
+    ``retry_after_ms`` None says that coming again by itself is no use, or dear, even where the code would allow it.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class Refusal(ProxyError):
         *,
         param: str | None = None,
         numbers: Mapping[str, str | int | None] | None = None,
-        retry_after_ms: int = 0,
+        retry_after_ms: int | None = 0,
     ) -> None:
         assert code in CODES
         self.code = code

@@ -11,6 +11,8 @@ from proxy.errors import ForbiddenAddress, NotSent, Refusal, UpstreamError
 from proxy.upstream import Answer
 
 _RETRY_AFTER_MS = 1_000
+# Somebody has to mend it first; or it may have been billed, and a client that tries again by itself would pay again.
+_NEVER = None
 _PAGE = "the portal's page Provider accounts or PATCH /api/v1/provider-accounts"
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -19,16 +21,15 @@ def not_reached(failure: UpstreamError, account: ProviderAccount) -> Refusal:
     """Say why a provider gave no answer."""
     where = f"provider account {account.name!r} ({account.base_url})"
     if isinstance(failure, ForbiddenAddress):
-        return Refusal(
-            "provider_error", f"{where} may not be reached: {failure}. Mend its base URL on {_PAGE}"
-        )
+        why = f"{where} may not be reached: {failure}. Mend its base URL on {_PAGE}"
+        return Refusal("provider_error", why, retry_after_ms=_NEVER)
     if failure.timed_out:
         return Refusal("provider_timeout", f"{where} did not answer in time: {failure}")
     if isinstance(failure, NotSent):
         return Refusal(
             "provider_error", f"{where} could not be reached: {failure}. Nothing was sent or billed"
         )
-    return Refusal("provider_error", f"{where} broke off: {failure}")
+    return Refusal("provider_error", f"{where} broke off: {failure}", retry_after_ms=_NEVER)
 
 
 def of_status(answer: Answer, body: bytes, *, account: ProviderAccount, model: str) -> Refusal | None:
@@ -47,6 +48,7 @@ def of_status(answer: Answer, body: bytes, *, account: ProviderAccount, model: s
             "provider_error",
             f"{where} is out of credit at its provider (402); no budget of Farebox is exhausted",
             numbers={"provider_status": status, "account": account.name},
+            retry_after_ms=_NEVER,
         )
     if status == 429:
         return Refusal(
@@ -76,6 +78,7 @@ def _not_found(body: bytes, account: ProviderAccount, model: str) -> Refusal:
         f"{where} answered 404 ({_message(body) or 'no reason given'}): there is no API at its base URL "
         f"{account.base_url}{_slip(account)}. Mend it on {_PAGE}",
         numbers={"provider_status": 404, "account": account.name},
+        retry_after_ms=_NEVER,
     )
 
 
@@ -108,6 +111,7 @@ def _bare(status: int, where: str, account: ProviderAccount) -> Refusal:
             f"{where} answered with a redirect ({status}), which is never followed: mend its base URL "
             f"{account.base_url}",
             numbers=numbers,
+            retry_after_ms=_NEVER,
         )
     return Refusal("provider_error", f"{where} answered {status}", numbers=numbers)
 

@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 def error_headers(refusal: Refusal) -> Headers:
     """The headers of a refusal: when to come again, or that coming again is no use."""
     headers: Headers = [_JSON]
-    if not CODES[refusal.code].may_retry:
+    if refusal.retry_after_ms is None or not CODES[refusal.code].may_retry:
         headers.append(_DO_NOT_RETRY)
     elif refusal.retry_after_ms:
         headers.extend(retry_after(refusal.retry_after_ms))

@@ -67,6 +67,7 @@ def test_silence_and_resets_after_sending_stay_at_the_quote(
     budget = acme.budget()
     answer = chat(acme.key(acme.customer(budget)), model)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers["x-should-retry"] == "false"  # it may have been billed
     [(kind, basis, cost, body)] = acme.rows()
     assert (kind, basis, body.end) == ("expired", "unresolved", end)
     assert acme.spent(budget) == (cost, 0)
@@ -87,6 +88,7 @@ def test_nobody_listening_means_nothing_was_sent(acme: Tenant, chat: Chat) -> No
     answer = chat(acme.key(acme.customer(budget)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
     assert "Nothing was sent" in answer.json()["error"]["message"]
+    assert "x-should-retry" not in answer.headers
     [(kind, _, cost, body)] = acme.rows()
     assert (kind, cost, body.end) == ("released", 0, "not_sent")
     assert acme.spent(budget) == (0, 0)
@@ -120,6 +122,7 @@ def test_a_redirect_is_not_followed(acme: Tenant, chat: Chat, echo: Echo, bill: 
     before = bill.last()
     answer = chat(acme.key(acme.customer(acme.budget())))
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    assert answer.headers["x-should-retry"] == "false"
     assert "redirect" in answer.json()["error"]["message"]
     assert bill.records(after=before) == []
 
@@ -142,7 +145,9 @@ def test_a_base_url_without_its_ending_is_named(
     echo.status, echo.kind, echo.pieces = b"404 Not Found", kind, [body]
     account = acme.account("west", default=True, base_url=echo.base_url.removesuffix("/v1"))
     acme.publish(accounts=(account,))
-    error = chat(acme.key(acme.customer(acme.budget()))).json()["error"]
+    answer = chat(acme.key(acme.customer(acme.budget())))
+    assert answer.headers["x-should-retry"] == "false"
+    error = answer.json()["error"]
     assert error["code"] == "provider_error"
     assert "'west'" in error["message"]
     assert account.base_url in error["message"]
