@@ -66,11 +66,14 @@ class Stack:
 
     zones: Path = Path("/nowhere")
     proxy_app: str = "proxy.app:app"
+    # Further simulators by name, each with the one credential it takes; "simulator" takes any.
+    simulators: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.postgres = Postgres(self.home / "postgres")
         self.valkey = Valkey(self.home / "valkey")
-        self.ports = {name: free_port() for name in ("simulator", "web", *self.proxy_names)}
+        providers = ("simulator", *self.simulators)
+        self.ports = {name: free_port() for name in (*providers, "web", *self.proxy_names)}
         self.environment = {
             **os.environ,
             **self.postgres.environment,
@@ -79,7 +82,9 @@ class Stack:
             "FAREBOX_HOME": str(self.home),
             "FAREBOX_BASE_URL": f"http://127.0.0.1:{self.ports['web']}",
             "FAREBOX_SECRET_KEYS": make_secret_key(),
-            "FAREBOX_ALLOW_PRIVATE_UPSTREAMS": f"127.0.0.1:{self.ports['simulator']}",
+            "FAREBOX_ALLOW_PRIVATE_UPSTREAMS": ",".join(
+                f"127.0.0.1:{self.ports[name]}" for name in providers
+            ),
             "FAREBOX_LOG_LEVEL": "INFO",
             "DJANGO_SETTINGS_MODULE": "config.settings",
             **self.environment,
@@ -102,7 +107,7 @@ class Stack:
         self.postgres.start()
         self.valkey.start()
         self.manage("migrate", "--database", "owner", "--verbosity", "0")
-        for name in ("simulator", "publisher", "recorder", *self.proxy_names, "web"):
+        for name in ("simulator", *self.simulators, "publisher", "recorder", *self.proxy_names, "web"):
             self.spawn(name)
         if self.with_worker:
             self.spawn("worker")
@@ -131,9 +136,10 @@ class Stack:
             return [python, "-m", "uvicorn", self.proxy_app, *UVICORN_OPTIONS, "--port", port]
         if name == "web":
             return [python, "-m", "uvicorn", "config.asgi:application", *UVICORN_OPTIONS, "--port", port]
-        if name == "simulator":
-            bill = str(self.home / "bill.jsonl")
-            return [python, "-m", "simulators.provider", "--port", port, "--bill-file", bill]
+        if name == "simulator" or name in self.simulators:
+            keyed = ["--api-key", self.simulators[name]] if name in self.simulators else []
+            bill = str(self.bill_file(name))
+            return [python, "-m", "simulators.provider", "--port", port, "--bill-file", bill, *keyed]
         if name == "worker":
             celery = [python, "-m", "celery", "-A", "config.celery", "worker", "-B", "--pool", "threads"]
             return [*celery, "-c", "2", "--loglevel", "WARNING", "-s", str(self.home / "beat-schedule")]
@@ -231,9 +237,13 @@ class Stack:
         """Ask the simulator's control endpoints."""
         return httpx.request(method, f"{self.address('simulator')}{path}", timeout=20).json()
 
-    def bill_records(self) -> list[dict[str, Any]]:
+    def bill_file(self, name: str) -> Path:
+        """Where a simulator writes its bill."""
+        return self.home / ("bill.jsonl" if name == "simulator" else f"{name}.bill.jsonl")
+
+    def bill_records(self, name: str = "simulator") -> list[dict[str, Any]]:
         """The simulator's own record of every request that reached it."""
-        return [json.loads(line) for line in (self.home / "bill.jsonl").read_text().splitlines()]
+        return [json.loads(line) for line in self.bill_file(name).read_text().splitlines()]
 
     def rows(self, where: str = "true", *parameters: Any) -> list[dict[str, Any]]:
         """Ledger rows, read as the owner."""
