@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESTART_AFTER_SECONDS = 1.0
 READY_SECONDS_MAX = 60.0
 UVICORN_OPTIONS = (
-    *("--host", "127.0.0.1", "--http", "httptools", "--loop", "uvloop"),
-    *("--no-access-log", "--no-server-header", "--log-level", "warning", "--timeout-graceful-shutdown", "10"),
+    *("--host", "127.0.0.1", "--http", "httptools", "--loop", "uvloop", "--timeout-graceful-shutdown", "10"),
+    *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
 )
 
 

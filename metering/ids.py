@@ -15,11 +15,15 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 ID_CHARS = 16  # 80 bits
 SHARDS = 256
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
+# Ten bits at a time: several ids are made for every request.
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+_SHIFTS = tuple(tuple(range(10 * ((chars - 1) // 2), -1, -10)) for chars in range(65))
 
 
 def encode_base32(number: int, chars: int) -> str:
     """Write a number in exactly ``chars`` letters, most significant first; higher bits are dropped."""
-    return "".join(ALPHABET[(number >> (5 * place)) & 31] for place in range(chars - 1, -1, -1))
+    pairs = "".join([_PAIRS[(number >> bits) & 1023] for bits in _SHIFTS[chars]])
+    return pairs[-chars:]  # an odd length begins in the middle of a pair
 
 
 def make_id(prefix: str, random_80_bits: int) -> str:

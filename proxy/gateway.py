@@ -13,6 +13,7 @@ from proxy.callers import Callers
 from proxy.clock import Clock
 from proxy.ending import Ending
 from proxy.flights import Flights
+from proxy.logs import flush_requests
 from proxy.metrics import Metrics
 from proxy.pipeline import Pipeline
 from proxy.settings import Settings
@@ -70,3 +71,4 @@ class Gateway:
         """Let requests end, settle what is cut, then tell Redis the rest."""
         await self.flights.close(grace_ms=self.settings.shutdown_grace_ms)
         await self.holds.close()
+        flush_requests()

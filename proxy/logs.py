@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from proxy.exchange import Exchange
 
+# Short enough that nobody waits for a line, long enough that a busy process writes many at once.
+FLUSH_SECONDS = 0.02
+
 log = logging.getLogger("farebox.proxy.requests")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class RequestLines:
+    """Request lines on their way to standard error, written together: one system call for many requests."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._encoder = msgspec.json.Encoder()
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Take a line; it is written within ``FLUSH_SECONDS``."""
+        if not self._lines:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        self._lines.append(self._encoder.encode(line))
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.write(b"\n".join(lines).decode() + "\n")
+            sys.stderr.flush()
+
+
+_request_lines = RequestLines()
 
 
 def log_request(exchange: Exchange, elapsed_seconds: float) -> None:
     """Write a request's line."""
     if not log.isEnabledFor(logging.INFO):
         return
-    log.info(
-        "request",
-        extra={
+    _request_lines.add(
+        {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "info",
+            "logger": log.name,
+            "event": "request",
             "request_id": exchange.request_id,
             "route": exchange.scope["path"],
             "code": exchange.code,
@@ -29,8 +61,13 @@ def log_request(exchange: Exchange, elapsed_seconds: float) -> None:
             "key_id": exchange.key_id,
             "model": exchange.model,
             "hold_id": exchange.hold_id,
-        },
+        }
     )
+
+
+def flush_requests() -> None:
+    """Write the request lines that are still waiting: the last thing a process does."""
+    _request_lines.flush()
 
 
 class JsonLines(logging.Formatter):
