@@ -142,6 +142,8 @@ def _counted_so_far(load: BudgetLoad, budget: Budget, marks: Marks) -> BudgetLoa
     kind = cast("WindowKind", budget.window_kind)
     spec = WindowSpec(kind, budget.zone, budget.anchor_day)
     window = window_at(spec, milliseconds(budget.created_at))
+    if not matters(window.window_id, milliseconds(timezone.now())):
+        return load
     mark = marks.get(load.scope.shard, RecorderMark())
     span = Span(
         scope=load.scope,

@@ -182,4 +182,3 @@ class Control:
 
     def _is(self, call: ControlCall, status: str) -> bool:
         return self.client.run(call).status == status
-

@@ -42,6 +42,7 @@ BEGIN_REBUILD = Script("begin_rebuild")
 OPEN = Script("open")
 BEGIN_LOAD = Script("begin_load")
 LOAD = Script("load")
+UNLOAD = Script("unload")
 CARRY = Script("carry")
 BURY = Script("bury")
 FORGET = Script("forget")
@@ -189,10 +190,21 @@ def load_call(load: BudgetLoad, mark: RecorderMark, *, epoch: int, opening: int 
             mark.epoch,
             mark.seq,
             mark.stream_id,
-            f"{scope.tenant_id}:{scope.mode}:{load.budget_id}",
+            wanted_field(scope, load.budget_id),
             *sums,
         ),
     )
+
+
+def unload_call(scope: Scope, budget_id: str) -> ControlCall:
+    """Take a budget out of force, so that it is loaded from the ledger again."""
+    keys = (scope.budget(budget_id), wanted_key(scope.shard))
+    return ControlCall(UNLOAD, scope.shard, keys, (wanted_field(scope, budget_id),))
+
+
+def wanted_field(scope: Scope, budget_id: str) -> str:
+    """How a budget is named among the wanted ones of its shard."""
+    return f"{scope.tenant_id}:{scope.mode}:{budget_id}"
 
 
 def carry_call(shard: int, refs: Sequence[HoldRef], *, epoch: int, lease_ms: int) -> ControlCall:

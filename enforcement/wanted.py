@@ -1,4 +1,4 @@
-"""Budgets that a reserve wanted and did not find loaded: loaded from the ledger while traffic flows.
+"""Budgets that are wanted, by a reserve or by the control plane: loaded from the ledger while traffic flows.
 
 The record opens at the shard's present position, and nothing is granted on it meanwhile. When the ledger has been
 summed past that position, its sum is put, unless an end touched the budget since: then it is opened once more.
@@ -9,12 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from enforcement.control_calls import BudgetLoad, RecorderMark, begin_load_call, load_call
+from enforcement.control_calls import (
+    BudgetLoad,
+    RecorderMark,
+    begin_load_call,
+    load_call,
+    unload_call,
+    wanted_field,
+)
 from enforcement.control_client import ControlClient, unavailable_on_failure
 from enforcement.keys import Mode, Scope, wanted_key
 from enforcement.rebuild import DataSource
 
 Name = tuple[Scope, str]  # a budget of a tenant and mode
+
+
+def want_budget(client: ControlClient, scope: Scope, budget_id: str) -> bool:
+    """Have a budget loaded from the ledger, from the shard's present position on; True when it is loaded already.
+
+    Raises: ShardClosed, EnforcementUnavailable.
+    """
+    reply = client.run(begin_load_call(scope, budget_id))
+    if reply.status == "known":
+        return True
+    with unavailable_on_failure():
+        client.redis.hset(wanted_key(scope.shard), wanted_field(scope, budget_id), reply.now_ms)
+    return False
+
+
+def unload_budget(client: ControlClient, scope: Scope, budget_id: str) -> bool:
+    """Take a budget out of force and have it loaded again; False when it is not loaded as it is.
+
+    Raises: ShardClosed, EnforcementUnavailable.
+    """
+    return client.run(unload_call(scope, budget_id)).status == "unloaded"
 
 
 class WantedLoader:
@@ -48,7 +76,7 @@ class WantedLoader:
         with unavailable_on_failure():
             pipeline = self._client.redis.pipeline(transaction=False)
             for scope, budget_id in unknown:
-                pipeline.hdel(wanted_key(scope.shard), f"{scope.tenant_id}:{scope.mode}:{budget_id}")
+                pipeline.hdel(wanted_key(scope.shard), wanted_field(scope, budget_id))
             pipeline.execute()
 
     def _begin(self, names: Sequence[Name]) -> dict[Name, int | None]:

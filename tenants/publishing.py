@@ -19,6 +19,7 @@ from django.utils import timezone
 from enforcement.control import Control
 from enforcement.control_calls import ControlCall
 from enforcement.errors import EnforcementError, EnforcementUnavailable
+from enforcement.wanted import want_budget
 from metering.ids import shard_of
 from tenants.models import Budget, Outbox, TenantSettings
 from tenants.policy_calls import (
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 # While one publisher works on an entry no other takes it up.
 LEASE = timedelta(seconds=30)
 RETRY_SECONDS_MAX = 300
+# How soon to look whether the keeper has loaded a budget that counts its window so far.
+LOAD_SECONDS = 1
 # A change with more parts than this is left to the publisher's loop: nobody waits on a file of thousands.
 INLINE_ENTRIES_MAX = 200
 ERROR_CHARS_MAX = 300
@@ -92,8 +95,9 @@ def _publish(entries: Iterable[Outbox], control: Control) -> int:
             _postpone(entry, closed[shard])
             continue
         try:
-            if what not in done:
-                publish_entry(entry, control)
+            if what not in done and not publish_entry(entry, control):
+                _await_load(entry)
+                continue
         except EnforcementUnavailable as error:
             closed[shard] = str(error)
             _postpone(entry, str(error))
@@ -115,9 +119,15 @@ def _postpone(entry: Outbox, why: str) -> None:
     )
 
 
-def publish_entry(entry: Outbox, control: Control) -> None:
+def _await_load(entry: Outbox) -> None:
+    due_at = timezone.now() + timedelta(seconds=LOAD_SECONDS)
+    Outbox.objects.filter(pk=entry.pk).update(last_error="waits to be loaded from the ledger", due_at=due_at)
+
+
+def publish_entry(entry: Outbox, control: Control) -> bool:
     """Tell Redis about the row that an entry names, as the row is now.
 
+    Returns: whether it is in force; a budget that counts its window so far is not until the keeper has loaded it.
     Raises: EnforcementUnavailable.
     """
     match entry.kind:
@@ -128,7 +138,8 @@ def publish_entry(entry: Outbox, control: Control) -> None:
         case Outbox.Kind.TENANT:
             publish_tenant(entry.object_id, entry.mode, control)
         case _:
-            publish_budget(entry.object_id, control, is_new=entry.kind == Outbox.Kind.BUDGET_NEW)
+            return publish_budget(entry.object_id, control, is_new=entry.kind == Outbox.Kind.BUDGET_NEW)
+    return True
 
 
 def publish_key(key_id: str, control: Control) -> None:
@@ -147,17 +158,23 @@ def publish_tenant(tenant_id: str, mode: str, control: Control) -> None:
     _run(calls_of_tenant(settings), control)
 
 
-def publish_budget(budget_id: str, control: Control, *, is_new: bool) -> None:
-    """Publish a budget's limit; a new one is opened first, an archived one is taken away."""
+def publish_budget(budget_id: str, control: Control, *, is_new: bool) -> bool:
+    """Publish a budget's limit; a new one is opened first, an archived one is taken away.
+
+    Returns: False while a new one that counts its window so far waits to be loaded from the ledger.
+    """
     budget = Budget.objects.get(pk=budget_id)
     scope = scope_of(budget)
     if budget.archived_at is not None:
         control.remove_budget(scope, budget_id=budget.pk, version=budget.version)
-        return
+        return True
+    if is_new and budget.count_so_far:
+        return want_budget(control.client, scope, budget.pk)
     terms = {"budget_id": budget.pk, "limit_nanousd": budget.limit_nanousd, "version": budget.version}
     # The proxy may have opened it at a first call under the default limit; then only the limit is to be said.
     if not (is_new and control.load_new_budget(scope, **terms)):  # type: ignore[arg-type]  # one dict for two calls
         control.set_limit(scope, **terms)  # type: ignore[arg-type]  # as above
+    return True
 
 
 def _run(calls: Iterable[ControlCall], control: Control) -> None:

@@ -49,6 +49,7 @@ def _shaped(budget: Budget, balance: BudgetBalance | None) -> dict[str, Any]:
         "balance": balance.source if balance else "unavailable",
         "measure": budget.measure,
         "on_exhaustion": budget.on_exhaustion,
+        "count_so_far": budget.count_so_far,
         "window": {
             "kind": budget.window_kind,
             "zone": budget.zone,
@@ -98,7 +99,7 @@ class BudgetsView(ScopedView):
 
     @extend_schema(operation_id="budgets_create", request=BudgetIn, responses={201: BudgetOut})
     def post(self, request: Request) -> Response:
-        """Make a budget; it counts from now."""
+        """Make a budget. It counts from now, or with ``count_so_far`` from the start of the window that is running."""
         given = BudgetIn(data=request.data)
         given.is_valid(raise_exception=True)
         values = given.validated_data
@@ -111,6 +112,7 @@ class BudgetsView(ScopedView):
             measure=values.get("measure"),
             on_exhaustion=values["on_exhaustion"],
             name=values.get("name", ""),
+            count_so_far=values["count_so_far"],
         )
         return self.carry_out(
             lambda: actions.create_budget(

@@ -32,6 +32,10 @@ class BudgetIn(Plain):
     anchor_day = serializers.IntegerField(default=1)
     measure = serializers.ChoiceField(choices=rules.MEASURES, required=False, allow_null=True)
     on_exhaustion = serializers.ChoiceField(choices=rules.ON_EXHAUSTION, default="refuse")
+    count_so_far = serializers.BooleanField(
+        default=False,
+        help_text="count what the running window has used already; pending until that is summed",
+    )
 
 
 class BudgetPatch(Plain):
@@ -68,6 +72,7 @@ class BudgetOut(serializers.Serializer[Any]):
     balance = serializers.ChoiceField(choices=("live", "not_loaded", "unavailable"))
     measure = serializers.ChoiceField(choices=rules.MEASURES)
     on_exhaustion = serializers.ChoiceField(choices=rules.ON_EXHAUSTION)
+    count_so_far = serializers.BooleanField()
     window = WindowOut()
     state = serializers.ChoiceField(choices=("active", "archived"))
     pending = serializers.BooleanField(help_text="a change is not yet in force")

@@ -9,8 +9,9 @@ import redis
 
 from enforcement.control_client import ControlClient
 from enforcement.decisions import Granted, NotLoaded
+from enforcement.errors import ShardClosed
 from enforcement.keys import wanted_key
-from enforcement.wanted import WantedLoader
+from enforcement.wanted import WantedLoader, unload_budget, want_budget
 from tests.enforcement.desk import ACME, EPOCH, Desk, draw
 from tests.enforcement.ledger_stub import LedgerStub
 
@@ -140,3 +141,59 @@ def test_a_shard_that_closed_meanwhile_is_left(desk: Desk, loader: WantedLoader)
     want(desk)
     desk.open_shard(state="adopting")
     assert loader.advance(EPOCHS) == 1
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[ControlClient]:
+    client = ControlClient(redis_url)
+    yield client
+    client.close()
+
+
+def test_the_control_plane_wants_a_budget_from_the_position_it_asks_at(
+    desk: Desk, loader: WantedLoader, ledger: LedgerStub, client: ControlClient
+) -> None:
+    ref, _ = desk.sent(draw("bud_a"))
+    desk.settle(ref, 700)
+    assert not want_budget(client, ACME, "bud_new")
+    assert loader.advance(EPOCHS) == 1  # the recorder has not passed the event before it
+    assert not want_budget(client, ACME, "bud_new")
+    ledger.record(desk.redis)
+    assert loader.advance(EPOCHS) == 0
+    assert want_budget(client, ACME, "bud_new")
+    assert desk.redis.exists(wanted_key(SHARD)) == 0
+
+
+def test_an_unloaded_budget_admits_nothing_until_it_is_loaded_with_what_the_books_say(
+    desk: Desk, loader: WantedLoader, ledger: LedgerStub, client: ControlClient
+) -> None:
+    first, _ = desk.sent(draw("bud_a"))
+    second, _ = desk.sent(draw("bud_a"))
+    desk.settle(first, 300)
+    desk.redis.hincrby(ACME.budget("bud_a"), "s:total:0", 999)
+    assert unload_budget(client, ACME, "bud_a")
+    assert not unload_budget(client, ACME, "bud_a")
+    assert isinstance(desk.reserve(desk.reservation(draw("bud_a"))), NotLoaded)
+    assert loader.advance(EPOCHS) == 1
+    ledger.record(desk.redis)
+    assert loader.advance(EPOCHS) == 0
+    assert (desk.spent("bud_a"), desk.held("bud_a")) == (300, 1_000)
+    desk.settle(second, 40)
+    assert (desk.spent("bud_a"), desk.held("bud_a")) == (340, 0)
+
+
+def test_an_unloaded_budget_keeps_a_limit_that_is_newer_than_the_one_it_is_loaded_with(
+    desk: Desk, loader: WantedLoader, client: ControlClient
+) -> None:
+    desk.budget("bud_a", 4_000)
+    desk.redis.hset(ACME.budget("bud_a"), "version", 9)
+    unload_budget(client, ACME, "bud_a")
+    assert loader.advance(EPOCHS) == 0
+    assert (desk.record("bud_a")["limit"], desk.record("bud_a")["version"]) == ("4000", "9")
+
+
+def test_a_closed_shard_unloads_nothing(desk: Desk, client: ControlClient) -> None:
+    desk.open_shard(state="adopting")
+    with pytest.raises(ShardClosed):
+        unload_budget(client, ACME, "bud_a")
+    assert "limit" in desk.record("bud_a")

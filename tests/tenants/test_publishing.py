@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 import redis
+from django.utils import timezone
 
 from enforcement.control import Control
-from enforcement.keys import Scope
+from enforcement.keys import Scope, wanted_key
 from enforcement.policies import CustomerPolicy, KeyPolicy, TenantPolicy, key_digest
 from metering.money import parse_usd
 from tenants.actions import budgets, customers, keys, tenants
@@ -191,6 +192,41 @@ def test_an_archived_budget_leaves_policy_and_redis(acme: Holding, open_shard: O
 
     assert publish_now(change.entries, control=control)
     assert control.read_budget(Scope(acme.tenant.pk, "test"), acme.budget.pk) is None
+
+
+def test_a_budget_that_counts_so_far_is_pending_until_it_is_loaded(
+    acme: Holding, open_shard: OpenShard, redis_client: redis.Redis
+) -> None:
+    control = open_shard(acme.tenant.pk)
+    drain_outbox(control=control)
+    scope = Scope(acme.tenant.pk, "test")
+    budget = make_budget(acme.tenant, acme.customer, count_so_far=True)
+    entries = list(Outbox.objects.values_list("pk", flat=True))
+
+    assert not publish_now(entries, control=control)
+
+    [waiting] = Outbox.objects.all()  # the customer's policy, which names it, is in force
+    assert (waiting.kind, waiting.attempts) == ("budget_new", 0)
+    assert control.read_budget(scope, budget.pk) is None
+    assert redis_client.hkeys(wanted_key(scope.shard)) == [f"{acme.tenant.pk}:test:{budget.pk}".encode()]
+
+    redis_client.hset(scope.budget(budget.pk), "limit", 1)  # as the keeper does
+    assert publish_now([waiting.pk], control=control)
+    assert not Outbox.objects.exists()
+
+
+def test_a_budget_that_counts_so_far_and_was_archived_meanwhile_is_wanted_no_more(
+    acme: Holding, open_shard: OpenShard
+) -> None:
+    control = open_shard(acme.tenant.pk)
+    budget = make_budget(acme.tenant, acme.customer, count_so_far=True)
+    drain_outbox(control=control)
+    budgets.archive_budget(budget=budget, actor=ACTOR)
+    Outbox.objects.update(due_at=timezone.now())
+
+    drain_outbox(control=control)
+
+    assert not Outbox.objects.exists()
 
 
 def test_a_default_budget_reaches_redis_and_leaves_it(
