@@ -59,14 +59,18 @@ def check_drift(
     balances = [balance for balance in control.read_budgets(scope, list(budget_ids)) if balance is not None]
     if not balances:
         return []
-    _wait_for_recorder(feed, scope.shard, wait)
+    wait_for_recorder(feed, scope.shard, wait=wait)
     reports = [report for balance in balances for report in _compare(scope, balance, read_at)]
     return DriftReport.objects.bulk_create(
         report for report in reports if (report.budget_id, report.window_id) not in left_out
     )
 
 
-def _wait_for_recorder(feed: Feed, shard: int, wait: Callable[[float], None]) -> None:
+def wait_for_recorder(feed: Feed, shard: int, *, wait: Callable[[float], None] = time.sleep) -> None:
+    """Wait until all that is on a shard's stream by now is in the ledger.
+
+    Raises: EnforcementUnavailable; RecorderTooSlow.
+    """
     # The last event by now is no earlier than the last one when the budgets were read.
     wanted = feed.states([shard])[shard]
     for _ in range(int(WAIT_SECONDS_MAX / POLL_SECONDS)):
