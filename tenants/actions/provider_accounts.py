@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.db import transaction
 
+from enforcement.errors import CredentialError
 from enforcement.secrets import CredentialBox
 from tenants import providers, rules, upstreams
 from tenants.actions.recording import SYSTEM, Actor, Change, Trail, shown
@@ -125,30 +126,47 @@ def delete_provider_account(*, account: ProviderAccount, actor: Actor) -> Change
     return trail.done(row)
 
 
-def reseal_credentials(*, count: int = 100) -> int:
-    """Seal under the first secret key what another still holds; returns how many. Run it after a key rotation."""
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """What became of the credentials that another key than the first held."""
+
+    accounts: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()  # sealed with a key that is not in hand: left as they are
+    entries: tuple[int, ...] = ()
+
+
+def reseal_credentials(*, actor: Actor = SYSTEM) -> Resealed:
+    """Seal under the first secret key what another still holds. Run it after a key rotation; it may be repeated.
+
+    One account that cannot be opened does not keep the others from being resealed.
+    """
     box = credential_box()
-    sealed = ProviderAccount.objects.exclude(credential="").select_related("tenant")
-    stale = [row for row in sealed if box.needs_reseal(row.credential)][:count]
-    for account in stale:
-        _reseal(account)
-    return len(stale)
+    resealed: list[str] = []
+    unreadable: list[str] = []
+    entries: list[int] = []
+    for account in ProviderAccount.objects.exclude(credential="").select_related("tenant").order_by("pk"):
+        try:
+            if box.needs_reseal(account.credential):
+                entries += _reseal(account, box, actor).entries
+                resealed.append(account.pk)
+        except CredentialError:
+            unreadable.append(account.pk)
+    return Resealed(tuple(resealed), tuple(unreadable), tuple(entries))
 
 
 @transaction.atomic
-def _reseal(account: ProviderAccount) -> None:
+def _reseal(account: ProviderAccount, box: CredentialBox, actor: Actor) -> Change[ProviderAccount]:
     settings = lock_settings(account.tenant, account.mode)
     row = ProviderAccount.objects.select_for_update(of=("self",)).select_related("tenant").get(pk=account.pk)
+    trail = Trail(row.tenant, row.mode, actor)
     if not row.credential:
-        return
-    box = credential_box()
-    row.credential = box.seal(
-        box.open(row.credential, context=row.credential_context), context=row.credential_context
-    )
+        return trail.done(row)  # deleted meanwhile
+    plain = box.open(row.credential, context=row.credential_context)
+    row.credential = box.seal(plain, context=row.credential_context)
     row.save(update_fields=["credential", "updated_at"])
-    trail = Trail(row.tenant, row.mode, SYSTEM)
     trail.audit("provider_account.reseal", row)
     touch_policy(settings, trail)
+    return trail.done(row)
 
 
 def _apply(row: ProviderAccount, field: str, value: Any) -> None:

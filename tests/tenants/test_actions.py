@@ -156,8 +156,9 @@ def test_credentials_are_resealed_under_a_new_secret_key(acme: Holding, settings
     old = list(settings.FAREBOX_SECRET_KEYS)  # type: ignore[attr-defined]
     settings.FAREBOX_SECRET_KEYS = (make_secret_key(), *old)  # type: ignore[attr-defined]
 
-    assert provider_accounts.reseal_credentials() == 1
-    assert provider_accounts.reseal_credentials() == 0
+    assert provider_accounts.reseal_credentials().accounts == (acme.account.pk,)
+    assert last_entry(acme.account.pk).action == "provider_account.reseal"
+    assert provider_accounts.reseal_credentials() == provider_accounts.Resealed()
 
     settings.FAREBOX_SECRET_KEYS = settings.FAREBOX_SECRET_KEYS[:1]  # type: ignore[attr-defined]
     account = ProviderAccount.objects.get(pk=acme.account.pk)
