@@ -189,9 +189,10 @@ def values_of_body(body: EventBody, flat: Flat) -> tuple[tuple[Value, ...], TagS
 
 def check_body(body: EventBody) -> None:
     """Refuse numbers and names no call can have. Raises: ValueError."""
-    ids = (body.key_id, body.customer_id or "", body.account_id, body.provider, body.price_id)
+    ids = (body.key_id, body.customer_id or "", body.account_id, body.provider)
+    # A price of the base book is named after its model.
     texts = (
-        body.model, body.response_model, body.request_id, body.run_id, body.dialect, body.bound_class,
+        body.model, body.price_id, body.response_model, body.request_id, body.run_id, body.dialect, body.bound_class,
         body.upstream_request_id, body.end, body.output_cap_source,
     )  # fmt: skip
     if max(map(len, ids)) > ID_CHARS_MAX or max(map(len, texts)) > TEXT_CHARS_MAX:

@@ -121,6 +121,18 @@ def test_an_unknown_bucket_does_not_vanish(recorder: Recorder, streams: Streams)
     assert sql("SELECT input_tokens, extras FROM ledger_row") == [(5, '{"hologram": 7, "web_search": 2}')]
 
 
+def test_a_price_named_after_a_long_model_is_a_rows_like_any_other(
+    recorder: Recorder, streams: Streams
+) -> None:
+    price_id = f"genai-prices/0.2.3/together/{'m' * 100}/2026-01-01+priority"
+    streams.append(body=body_of(price_id=price_id))
+
+    recorder.drain()
+
+    assert sql("SELECT price_id FROM ledger_row") == [(price_id,)]
+    assert letters() == []
+
+
 def late(streams: Streams, hold_id: str, **changes: Any) -> str:
     return streams.append(ACME, dead=True, hold_id=hold_id, **changes)
 
