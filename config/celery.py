@@ -28,6 +28,7 @@ app.autodiscover_tasks(["tenants", "billing"])
 @app.on_after_finalize.connect
 def schedule(sender: Celery, **_: object) -> None:
     """Take the beat schedule from the packages that own the tasks."""
-    from billing.tasks import BEAT
+    from billing.tasks import BEAT as BILLING_BEAT
+    from tenants.tasks import BEAT as TENANTS_BEAT
 
-    sender.conf.beat_schedule = BEAT
+    sender.conf.beat_schedule = {**TENANTS_BEAT, **BILLING_BEAT}
