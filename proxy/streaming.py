@@ -55,3 +55,8 @@ def data_of(event: bytes) -> bytes:
             value = line[5:]
             lines.append(value[1:] if value.startswith(b" ") else value)
     return b"\n".join(lines)
+
+
+def begins_like_events(body: bytes) -> bool:
+    """Tell whether a body that came under another content type is a stream of events all the same."""
+    return body.removeprefix(_BOM).lstrip()[:6].startswith((b"data:", b"event:", b":"))

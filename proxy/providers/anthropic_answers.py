@@ -19,7 +19,7 @@ from metering.anthropic import (
 )
 from metering.errors import UsageError
 from proxy.providers.base import Report
-from proxy.streaming import Events, data_of
+from proxy.streaming import Events, begins_like_events, data_of
 
 Usage = dict[str, Any]
 TEXT_CHARS_MAX = 16_000_000
@@ -120,7 +120,7 @@ def read_answer(body: bytes) -> Report:
     except msgspec.ValidationError:
         return _read_loosely(body)
     except msgspec.DecodeError:
-        return Report(text=body.decode("utf-8", "replace"))
+        return _read_misnamed(body) or Report(text=body.decode("utf-8", "replace"))
     report = Report(response_model=summary.model or "", error_inside=_is_given(summary.error))
     _take_usage(report, summary.usage, ABSENT)
     if report.usage is None or not report.usage.all_output_tokens:
@@ -132,6 +132,16 @@ def read_answer(body: bytes) -> Report:
             shown.take(body.decode("utf-8", "replace"))
         shown.put_into(report)
     return report
+
+
+def _read_misnamed(body: bytes) -> Report | None:
+    """Read a stream that came under another content type; None for what is none."""
+    if not begins_like_events(body):
+        return None
+    tap = MessagesTap()
+    tap.feed(body)
+    tap.finish()
+    return tap.report()
 
 
 def _read_loosely(body: bytes) -> Report:

@@ -14,7 +14,7 @@ from metering.errors import UsageError
 from metering.usage import Usage
 from metering.usage_openai import usage_from_openai
 from proxy.providers.base import Report
-from proxy.streaming import Events, data_of
+from proxy.streaming import Events, begins_like_events, data_of
 
 # Text fields are strings as a rule; some providers send lists of parts or objects, which are counted as they stand.
 Text = str | list[Any] | dict[str, Any] | None
@@ -92,7 +92,7 @@ def read_answer(body: bytes) -> Report:
     except msgspec.ValidationError:
         summary = _decode(body)
     except msgspec.DecodeError:
-        return Report(text=body.decode("utf-8", "replace"))
+        return _read_misnamed(body) or Report(text=body.decode("utf-8", "replace"))
     report = Report(
         response_model=summary.model or "",
         service_tier=_tier(summary.service_tier),
@@ -108,6 +108,16 @@ def read_answer(body: bytes) -> Report:
         if report.usage is None and not report.impossible and document.x_groq:
             _take_usage(report, bytes(document.x_groq.usage))
     return report
+
+
+def _read_misnamed(body: bytes) -> Report | None:
+    """Read a stream that came under another content type; None for what is none."""
+    if not begins_like_events(body):
+        return None
+    tap = ChatTap(strip_usage=False)
+    tap.feed(body)
+    tap.finish()
+    return tap.report()
 
 
 class ChatTap:
@@ -164,16 +174,15 @@ class ChatTap:
             self._tier = _tier(document.service_tier)
         for choice in document.choices or ():
             self._chars += _gather(choice, self._pieces) if self._chars < TEXT_CHARS_MAX else 0
-        if _is_given(document.error):
-            self._error_inside = True
-            return True
+        has_error = _is_given(document.error)
+        self._error_inside = self._error_inside or has_error
         usage = document.usage
         if not _is_given(usage) and document.x_groq:
             usage = document.x_groq.usage
         if not _is_given(usage):
             return True
         self._usage = bytes(usage)
-        return not (self._strip_usage and document.choices == [])
+        return has_error or not (self._strip_usage and document.choices == [])
 
 
 def _decode(data: bytes) -> Document:

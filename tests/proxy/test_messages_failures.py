@@ -197,3 +197,12 @@ def test_tools_that_run_at_the_provider_are_refused(acme: Tenant, proxy: Proxy, 
     answer = post(proxy, key, "claude-sonnet-4-5", tools=searching, messages=HELLO)
     assert code_of(answer) == (400, "invalid_request_error", "uncountable")
     assert bill.records(after=before) == []
+
+
+def test_a_stream_under_another_content_type_is_read_all_the_same(
+    acme: Tenant, proxy: Proxy, echo: Echo
+) -> None:
+    key = key_of(acme, base_url=echo.base_url.removesuffix("/v1"))
+    echo.pieces = [start(), text("hi"), end(output_tokens=3)]
+    assert post(proxy, key, stream=True).content == b"".join(echo.pieces)
+    assert [row[1:3] for row in acme.rows()] == [("reported", 8_000 + 6_000)]

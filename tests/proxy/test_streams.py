@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from enforcement.policies import PublishedPrice
+from metering.ids import make_id
 from tests.proxy.conftest import Proxy, Tenant, wait_for
 from tests.proxy.echo import Echo
 
@@ -231,3 +233,56 @@ def still(read: Callable[[], int]) -> bool:
     before = read()
     time.sleep(0.3)
     return read() == before
+
+
+def test_usage_beside_an_error_inside_a_stream_counts(acme: Tenant, proxy: Proxy, echo: Echo) -> None:
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    budget = acme.budget()
+    echo.kind = b"text/event-stream"
+    echo.pieces = [chunk("hi"), chunk(error={"message": "Token limit reached"}, usage=USAGE)]
+    _, raw = stream(proxy, acme.key(acme.customer(budget)))
+    assert raw == b"".join(echo.pieces)  # the error is not taken out with its usage
+    [(_, basis, cost, body)] = acme.rows()
+    assert (basis, cost, body.end) == ("reported", COST, "error_inside")
+
+
+def test_a_stream_under_another_content_type_is_read_all_the_same(
+    acme: Tenant, proxy: Proxy, echo: Echo
+) -> None:
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    echo.pieces = [chunk("hi"), chunk(usage=USAGE), b"data: [DONE]\n\n"]
+    _, raw = stream(proxy, acme.key(acme.customer(acme.budget())))
+    assert raw == b"".join(echo.pieces)
+    assert [(basis, cost) for _, basis, cost, _ in acme.rows()] == [("reported", COST)]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_service_tier_that_the_provider_reports_sets_the_price(
+    acme: Tenant, proxy: Proxy, echo: Echo, streams: bool
+) -> None:
+    dear = {"input": 2_000_000_000, "output": 4_000_000_000}
+    price = PublishedPrice(make_id("pri", 999), "simulator", "sim-mini@priority", 0, dear)
+    account = acme.account("main", default=True, base_url=echo.base_url)
+    acme.publish(accounts=(account,), prices=(*acme.policy.prices, price))
+    key = acme.key(acme.customer(acme.budget()))
+    for tier in ("priority", "default", "unheard_of"):
+        if streams:
+            echo.kind = b"text/event-stream"
+            echo.pieces = [chunk("hi", service_tier=tier), chunk(usage=USAGE), b"data: [DONE]\n\n"]
+            stream(proxy, key)
+        else:
+            choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+            whole = {"model": "sim-mini", "choices": [choice], "usage": USAGE, "service_tier": tier}
+            echo.pieces = [json.dumps(whole).encode()]
+            stream(proxy, key, stream=False)
+    assert [(basis, cost) for _, basis, cost, _ in acme.rows()] == [
+        ("reported", 2 * COST),
+        ("reported", COST),
+        ("reported", COST),
+    ]
+    assert acme.rows()[0][3].price_id == price.price_id
+    acme.publish(prices=acme.policy.prices[:-1])  # no price is known for what was billed: never free
+    echo.pieces = [piece.replace(b"unheard_of", b"priority") for piece in echo.pieces]
+    stream(proxy, key, stream=streams)
+    [*_, (_, basis, cost, body)] = acme.rows()
+    assert (basis, cost) == ("estimated", body.quote_cost_nanousd)
