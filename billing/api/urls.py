@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.api import views
+from billing.api import ledger, resolving, views
 
 urlpatterns = [
     path("v1/requests", views.RequestsView.as_view()),
     path("v1/requests/<str:request_id>", views.RequestView.as_view()),
+    path("v1/ledger", ledger.RowsView.as_view()),
+    path("v1/ledger/resolve", resolving.ResolveManyView.as_view()),
+    path("v1/ledger/<str:event_id>/resolve", resolving.ResolveView.as_view()),
     path("v1/usage", views.UsageView.as_view()),
 ]

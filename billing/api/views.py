@@ -55,6 +55,18 @@ class LedgerView(ScopedView):
             raise InvalidInput(name, f"{text!r} is no instant; write 2026-01-31T00:00:00Z")
         return found if found.tzinfo else found.replace(tzinfo=zoneinfo.ZoneInfo("UTC"))
 
+    def narrowed(self, rows: QuerySet[LedgerRow]) -> QuerySet[LedgerRow]:
+        """Keep the rows that the query asks for by column and by instant. Raises: InvalidInput."""
+        wanted = self.request.query_params
+        named = {column: wanted[name] for name, column in FILTERS.items() if name in wanted}
+        if any("\0" in value for value in named.values()):
+            raise InvalidInput("filter", "a filter holds a NUL character")
+        rows = rows.filter(**named)
+        start, end = self.instant("from"), self.instant("to")
+        if start is not None:
+            rows = rows.filter(started_at__gte=start)
+        return rows.filter(started_at__lt=end) if end is not None else rows
+
 
 class RequestsView(LedgerView):
     """All calls."""
@@ -71,24 +83,15 @@ class RequestsView(LedgerView):
     def get(self, request: Request) -> Response:
         """List calls with their ledger rows, newest first."""
         paginator = NewestStarted()
-        heads = paginator.paginate_queryset(self._filtered(), request, view=self) or []
+        heads = (
+            paginator.paginate_queryset(self.narrowed(first_rows(self.ledger_scope)), request, view=self)
+            or []
+        )
         grouped = rows_of_requests(self.ledger_scope, [head.request_id for head in heads])
         tags = tags_of(row for rows in grouped.values() for row in rows)
         return paginator.get_paginated_response(
             [request_shape(grouped[head.request_id], tags) for head in heads]
         )
-
-    def _filtered(self) -> QuerySet[LedgerRow]:
-        rows = first_rows(self.ledger_scope)
-        wanted = self.request.query_params
-        named = {column: wanted[name] for name, column in FILTERS.items() if name in wanted}
-        if any("\0" in value for value in named.values()):
-            raise InvalidInput("filter", "a filter holds a NUL character")
-        rows = rows.filter(**named)
-        start, end = self.instant("from"), self.instant("to")
-        if start is not None:
-            rows = rows.filter(started_at__gte=start)
-        return rows.filter(started_at__lt=end) if end is not None else rows
 
 
 class RequestView(LedgerView):

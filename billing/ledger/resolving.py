@@ -5,11 +5,9 @@ The correction goes the way of every event, through Redis and its stream, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from django.db import transaction
 
 from billing.ledger.requests import tags_of
 from billing.models import LedgerRow
@@ -18,68 +16,96 @@ from enforcement.corrections import Correction, append_correction
 from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import Scope
 from metering.events import EventBody, encode_body
+from metering.ids import make_event_id
 from metering.money import NanoUsd, charge_for
 from tenants.actions.recording import Actor
 from tenants.models import AuditEntry, Tenant
 from tenants.publishing import shared_control
 
 Outcome = Literal["resolved", "moved", "unavailable"]
+# $10,000: no call costs that, and its charge under any markup still fits the books.
+RESOLVED_NANOUSD_MAX = 10**13
+REASON_CHARS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What one row's call really cost; zero when the provider billed nothing."""
+
+    row: LedgerRow
+    cost_nanousd: NanoUsd
+
+    @property
+    def charge_nanousd(self) -> NanoUsd:
+        """What the customer is billed for it under the row's own markup."""
+        row = self.row
+        return charge_for(self.cost_nanousd, row.markup_bp, row.markup_fixed_nanousd)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What became of one row."""
+    """What became of one row, and the event that corrects it: ours, or the one that came before."""
 
     event_id: str
     outcome: Outcome
+    correction_id: str
 
 
 def resolve_rows(
-    *, tenant: Tenant, rows: Sequence[LedgerRow], actor: Actor, cost_nanousd: NanoUsd
+    *, tenant: Tenant, resolutions: Sequence[Resolution], actor: Actor, reason: str
 ) -> list[Resolved]:
-    """Book what each row's call really cost; zero when the provider billed nothing. Each row stands alone.
+    """Book what each row's call really cost, and why. Each row stands alone.
 
     ``moved`` = the call's own end came, or somebody else was faster; ``unavailable`` = try again later.
     """
-    tags = tags_of(rows)
-    return [_resolve(tenant, row, actor, cost_nanousd, tags.get(row.tag_set_id, {})) for row in rows]
-
-
-def charge_of(row: LedgerRow, cost_nanousd: NanoUsd) -> NanoUsd:
-    """What the customer is billed for a cost under the row's own markup."""
-    return charge_for(cost_nanousd, row.markup_bp, row.markup_fixed_nanousd)
-
-
-def _resolve(
-    tenant: Tenant, row: LedgerRow, actor: Actor, cost_nanousd: NanoUsd, tags: dict[str, str]
-) -> Resolved:
-    charge_nanousd = charge_of(row, cost_nanousd)
-    before = {"cost_nanousd": row.cost_nanousd, "charge_nanousd": row.charge_nanousd}
-    after = {"cost_nanousd": cost_nanousd, "charge_nanousd": charge_nanousd}
+    tags = tags_of(resolution.row for resolution in resolutions)
     # Who did it is written down first: a correction without a name must not be possible, a name without one is.
-    _audit(tenant, row, actor, "ledger.resolve", before=before, after=after)
-    try:
-        is_booked = append_correction(
-            shared_control().client,
-            Correction(
-                scope=Scope(tenant.pk, "live" if row.mode == "live" else "test"),
-                hold_id=row.hold_id,
-                draws=[BookedDraw(*draw) for draw in row.draws],
-                booked_cost_nanousd=row.cost_nanousd,
-                booked_charge_nanousd=row.charge_nanousd,
-                cost_nanousd=cost_nanousd,
-                charge_nanousd=charge_nanousd,
-                basis="reported" if cost_nanousd else "none",
-                body=encode_body(_body(row, tags)),
-            ),
+    _audit(tenant, actor, "ledger.resolve", [(each.row, _after(each, reason)) for each in resolutions])
+    outcomes: list[Outcome] = []
+    for each in resolutions:
+        # All rows are of one shard: where one cannot be reached, the others need not wait to learn the same.
+        is_away = outcomes[-1:] == ["unavailable"]
+        outcomes.append(
+            "unavailable" if is_away else _correct(tenant, each, tags.get(each.row.tag_set_id, {}))
         )
+    failed: list[tuple[LedgerRow, dict[str, object]]] = [
+        (each.row, {"outcome": outcome})
+        for each, outcome in zip(resolutions, outcomes, strict=True)
+        if outcome != "resolved"
+    ]
+    _audit(tenant, actor, "ledger.resolve_failed", failed)
+    return [
+        # Both roads, a person's and a late end's, number a hold's first correction alike.
+        Resolved(each.row.event_id, outcome, make_event_id(each.row.hold_id, "correction", 0))
+        for each, outcome in zip(resolutions, outcomes, strict=True)
+    ]
+
+
+def _correct(tenant: Tenant, resolution: Resolution, tags: dict[str, str]) -> Outcome:
+    row = resolution.row
+    correction = Correction(
+        scope=Scope(tenant.pk, "live" if row.mode == "live" else "test"),
+        hold_id=row.hold_id,
+        draws=[BookedDraw(*draw) for draw in row.draws],
+        booked_cost_nanousd=row.cost_nanousd,
+        booked_charge_nanousd=row.charge_nanousd,
+        cost_nanousd=resolution.cost_nanousd,
+        charge_nanousd=resolution.charge_nanousd,
+        basis="reported" if resolution.cost_nanousd else "none",
+        body=encode_body(_body(row, tags)),
+    )
+    try:
+        return "resolved" if append_correction(shared_control().client, correction) else "moved"
     except EnforcementUnavailable:
-        outcome: Outcome = "unavailable"
-    else:
-        outcome = "resolved" if is_booked else "moved"
-    if outcome != "resolved":
-        _audit(tenant, row, actor, "ledger.resolve_failed", before=before, after={"outcome": outcome})
-    return Resolved(row.event_id, outcome)
+        return "unavailable"
+
+
+def _after(resolution: Resolution, reason: str) -> dict[str, object]:
+    return {
+        "cost_nanousd": resolution.cost_nanousd,
+        "charge_nanousd": resolution.charge_nanousd,
+        "reason": reason,
+    }
 
 
 def _body(row: LedgerRow, tags: dict[str, str]) -> EventBody:
@@ -108,25 +134,21 @@ def _body(row: LedgerRow, tags: dict[str, str]) -> EventBody:
     )
 
 
-@transaction.atomic
 def _audit(
-    tenant: Tenant,
-    row: LedgerRow,
-    actor: Actor,
-    action: str,
-    *,
-    before: Mapping[str, int],
-    after: Mapping[str, object],
+    tenant: Tenant, actor: Actor, action: str, changes: Sequence[tuple[LedgerRow, dict[str, object]]]
 ) -> None:
-    AuditEntry.objects.create(
-        tenant=tenant,
-        mode=row.mode,
-        actor_kind=actor.kind,
-        actor_id=actor.actor_id,
-        actor_name=actor.name,
-        action=action,
-        object_kind="ledger_row",
-        object_id=row.event_id,
-        before=dict(before),
-        after=dict(after),
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            tenant=tenant,
+            mode=row.mode,
+            actor_kind=actor.kind,
+            actor_id=actor.actor_id,
+            actor_name=actor.name,
+            action=action,
+            object_kind="ledger_row",
+            object_id=row.event_id,
+            before={"cost_nanousd": row.cost_nanousd, "charge_nanousd": row.charge_nanousd},
+            after=after,
+        )
+        for row, after in changes
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 from django import forms
 
-from metering.money import NanoUsd
+from billing.ledger.resolving import REASON_CHARS_MAX, RESOLVED_NANOUSD_MAX
+from metering.money import NanoUsd, format_usd
 from tenants.portal.forms import UsdField
 
 NOTHING = "nothing"
@@ -27,6 +28,11 @@ class ResolveForm(forms.Form):
         required=False,
         help_text="What the provider charges you for each; the customer's charge follows by its markup.",
     )
+    reason = forms.CharField(
+        label="How do you know?",
+        max_length=REASON_CHARS_MAX,
+        help_text="For example the provider's bill and its date; it stands in the audit log beside your name.",
+    )
 
     def clean(self) -> dict[str, Any] | None:
         """A known cost must be given and not be negative."""
@@ -37,6 +43,8 @@ class ResolveForm(forms.Form):
                 self.add_error("cost_usd", "Write what the provider bills for one such call.")
             elif cost < 0:
                 self.add_error("cost_usd", "A cost is never negative.")
+            elif cost > RESOLVED_NANOUSD_MAX:
+                self.add_error("cost_usd", f"One call costs at most ${format_usd(RESOLVED_NANOUSD_MAX)}.")
         return given
 
     @property

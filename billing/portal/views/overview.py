@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from billing.ledger.unresolved import unresolved_sum
 from billing.ledger.usage import UsageQuestion, usage
 from billing.portal.calls import newest_calls
-from billing.portal.unresolved import unresolved_sum
 from tenants.models import Budget, Customer, Key, Outbox, ProviderAccount
 from tenants.portal.access import Desk, at_desk
 from tenants.portal.gauges import Gauge, Sums, mark_of, read_gauges, sum_gauges

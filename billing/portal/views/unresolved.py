@@ -7,11 +7,11 @@ from collections import Counter
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
-from billing.ledger.resolving import Resolved, charge_of, resolve_rows
+from billing.ledger.resolving import Resolution, Resolved, resolve_rows
+from billing.ledger.unresolved import unresolved_rows, unresolved_sum
 from billing.models import LedgerRow
 from billing.portal.calls import customers_of_rows
 from billing.portal.forms import ResolveForm
-from billing.portal.unresolved import unresolved_rows, unresolved_sum
 from tenants.portal.access import Desk, Right, at_desk
 from tenants.portal.pages import go, page
 
@@ -34,11 +34,13 @@ def unresolved(request: HttpRequest, desk: Desk) -> HttpResponse:
         if not chosen and form.is_valid():
             form.add_error(None, "Choose at least one call.")
         if form.is_valid() and "confirmed" in request.POST:
-            cost_nanousd = form.cost_nanousd
-            _tell(
-                request,
-                resolve_rows(tenant=desk.tenant, rows=chosen, actor=desk.actor, cost_nanousd=cost_nanousd),
+            done = resolve_rows(
+                tenant=desk.tenant,
+                resolutions=[Resolution(row, form.cost_nanousd) for row in chosen],
+                actor=desk.actor,
+                reason=form.cleaned_data["reason"],
             )
+            _tell(request, done)
             return go(desk, "unresolved")
         if form.is_valid():
             return _ask(request, desk, form, chosen)
@@ -58,9 +60,10 @@ def _ask(request: HttpRequest, desk: Desk, form: ResolveForm, chosen: list[Ledge
         "form": form,
         "rows": chosen,
         "charge_nanousd": sum(row.charge_nanousd for row in chosen),
-        "charge_after_nanousd": sum(charge_of(row, form.cost_nanousd) for row in chosen),
+        "charge_after_nanousd": sum(Resolution(row, form.cost_nanousd).charge_nanousd for row in chosen),
         "cost_after_nanousd": form.cost_nanousd,
         "how": form.cleaned_data["how"],
+        "reason": form.cleaned_data["reason"],
         "cost_usd": form.data.get("cost_usd", ""),
     }
     return page(request, desk, "billing/unresolved_confirm.html", context)

@@ -11,9 +11,9 @@ from pytest_django import Settings
 
 from billing.ledger.queries import differences
 from billing.ledger.recorder import Recorder
-from billing.ledger.resolving import resolve_rows
+from billing.ledger.resolving import Resolution, resolve_rows
+from billing.ledger.unresolved import unresolved_rows, unresolved_sum
 from billing.models import LedgerRow
-from billing.portal.unresolved import unresolved_rows, unresolved_sum
 from metering.money import NanoUsd
 from metering.windows import window_at
 from tenants import publishing
@@ -79,10 +79,15 @@ def test_a_call_that_the_provider_never_billed_is_booked_as_nothing(
     browser = finance(acme)
     assert acme.customer.name.split("'")[0] in text_of(browser.get("unresolved"))
 
-    asked = browser.post("unresolved", {"event": event_id, "how": "nothing"})
+    asked = browser.post(
+        "unresolved", {"event": event_id, "how": "nothing", "reason": "the bill of November"}
+    )
     assert "Resolve 1 call?" in text_of(asked)
     assert spent(acme, redis_client) == QUOTE_CHARGE
-    browser.post("unresolved", {"event": event_id, "how": "nothing", "confirmed": "yes"})
+    browser.post(
+        "unresolved",
+        {"event": event_id, "how": "nothing", "reason": "the bill of November", "confirmed": "yes"},
+    )
     recorder.drain()
 
     assert spent(acme, redis_client) == 0
@@ -97,6 +102,7 @@ def test_a_call_that_the_provider_never_billed_is_booked_as_nothing(
     assert "Nothing unresolved" in text_of(browser.get("unresolved"))
     entry = AuditEntry.objects.get(action="ledger.resolve")
     assert (entry.object_id, entry.actor_name) == (event_id, "finance@acme.example")
+    assert entry.after["reason"] == "the bill of November"
     assert "Correction" in text_of(browser.get("request", request_id="req_1"))
 
 
@@ -107,7 +113,8 @@ def test_a_known_cost_is_charged_with_the_rows_own_markup(
     recorder.drain()
 
     finance(acme).post(
-        "unresolved", {"event": events, "how": "known", "cost_usd": "0.000004", "confirmed": "yes"}
+        "unresolved",
+        {"event": events, "how": "known", "cost_usd": "0.000004", "reason": "a bill", "confirmed": "yes"},
     )
     recorder.drain()
 
@@ -123,8 +130,9 @@ def test_two_people_at_once_resolve_it_once(
     recorder.drain()
     rows = list(unresolved_rows(acme.tenant.scope("test")))
 
-    first = resolve_rows(tenant=acme.tenant, rows=rows, actor=SYSTEM, cost_nanousd=NanoUsd(0))
-    second = resolve_rows(tenant=acme.tenant, rows=rows, actor=SYSTEM, cost_nanousd=NanoUsd(0))
+    nothing = [Resolution(row, NanoUsd(0)) for row in rows]
+    first = resolve_rows(tenant=acme.tenant, resolutions=nothing, actor=SYSTEM, reason="a bill")
+    second = resolve_rows(tenant=acme.tenant, resolutions=nothing, actor=SYSTEM, reason="a bill")
     recorder.drain()
 
     assert [each.outcome for each in (*first, *second)] == ["resolved", "moved"]
@@ -141,7 +149,10 @@ def test_while_enforcement_is_closed_nothing_is_resolved(
     redis_client.flushall()
 
     browser = finance(acme)
-    browser.post("unresolved", {"event": event_id, "how": "nothing", "confirmed": "yes"})
+    browser.post(
+        "unresolved",
+        {"event": event_id, "how": "nothing", "reason": "the bill of November", "confirmed": "yes"},
+    )
 
     assert "Not resolved: 1" in text_of(browser.get("unresolved"))
     assert unresolved_sum(acme.tenant.scope("test")) == (1, QUOTE_CHARGE)
@@ -155,7 +166,10 @@ def test_another_tenants_money_cannot_be_resolved(
     globex = make_holding("Globex")
 
     browser = finance(globex)
-    browser.post("unresolved", {"event": event_id, "how": "nothing", "confirmed": "yes"})
+    browser.post(
+        "unresolved",
+        {"event": event_id, "how": "nothing", "reason": "the bill of November", "confirmed": "yes"},
+    )
 
     assert "resolved already" in text_of(browser.get("unresolved"))
     assert not LedgerRow.objects.filter(kind="correction").exists()
@@ -169,7 +183,10 @@ def test_other_roles_look_on(
     recorder.drain()
     browser = browser_of(make_member(acme.tenant, role))
     assert "can resolve these" in text_of(browser.get("unresolved"))
-    answer = browser.post("unresolved", {"event": event_id, "how": "nothing", "confirmed": "yes"})
+    answer = browser.post(
+        "unresolved",
+        {"event": event_id, "how": "nothing", "reason": "the bill of November", "confirmed": "yes"},
+    )
     assert answer.status_code == 403
 
 
@@ -179,5 +196,29 @@ def test_choosing_nothing_is_said(
     expire_one(streams, acme, redis_client)
     recorder.drain()
     browser = finance(acme)
-    assert "Choose at least one call" in text_of(browser.post("unresolved", {"how": "nothing"}))
+    assert "Choose at least one call" in text_of(
+        browser.post("unresolved", {"how": "nothing", "reason": "the bill of November"})
+    )
     assert "Write what the provider bills" in text_of(browser.post("unresolved", {"how": "known"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"how": "nothing"}, "This field is required"),
+        ({"how": "known", "cost_usd": "-1", "reason": "a bill"}, "never negative"),
+        ({"how": "known", "cost_usd": "10001", "reason": "a bill"}, "at most $10000.00"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    given: dict[str, str],
+    said: str,
+    acme: Holding,
+    streams: Streams,
+    recorder: Recorder,
+    redis_client: redis.Redis,
+) -> None:
+    event_id = expire_one(streams, acme, redis_client)
+    recorder.drain()
+    assert said in text_of(finance(acme).post("unresolved", {"event": event_id, "confirmed": "yes", **given}))
+    assert not AuditEntry.objects.filter(action="ledger.resolve").exists()
