@@ -28,6 +28,7 @@ FAREBOX_ALLOW_PRIVATE_UPSTREAMS = env.words("FAREBOX_ALLOW_PRIVATE_UPSTREAMS")
 FAREBOX_DB_APP_ROLE = env.text("FAREBOX_DB_APP_ROLE", "farebox_app")
 FAREBOX_DB_RECORDER_ROLE = env.text("FAREBOX_DB_RECORDER_ROLE", "farebox_recorder")
 REDIS_URL = env.text("REDIS_URL")
+FAREBOX_METRICS_TOKEN = env.text("FAREBOX_METRICS_TOKEN", "")
 # How often proxies renew their holds: a rebuild waits twice as long for them.
 FAREBOX_RENEW_EVERY_MS = env.integer("FAREBOX_RENEW_EVERY_MS", 10_000)
 
@@ -58,6 +59,7 @@ INSTALLED_APPS = [
     "billing",
 ]
 MIDDLEWARE = [
+    "billing.metrics_page.InternalMetrics",
     "django.middleware.security.SecurityMiddleware",
     "tenants.portal.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

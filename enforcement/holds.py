@@ -74,6 +74,12 @@ class Holds:
         """How many ends are not known to be rows yet, those still queued included."""
         return self._shards.unrecorded + self._upkeep.queued
 
+    @property
+    def recorder_lag_s(self) -> float:
+        """How long the oldest of those ends has waited by now; zero where none waits."""
+        waiting = [at for at in (self._shards.oldest_end_s, self._upkeep.oldest_end_s) if at is not None]
+        return asyncio.get_running_loop().time() - min(waiting) if waiting else 0.0
+
     async def start(self) -> None:
         """Connect, check the server and start the renew timer and the release queue. Raises: UnsafeRedis."""
         await self._shards.links.start()
@@ -151,6 +157,7 @@ class Holds:
     async def _end(self, ending: Ending | None) -> EndOutcome:
         if ending is None:
             return AlreadyEnded("ended")
+        ending.hold.ended_s = asyncio.get_running_loop().time()
         try:
             return await self._send_end(ending)
         except (EnforcementUnavailable, asyncio.CancelledError):
@@ -174,4 +181,6 @@ class Holds:
         return outcome
 
     def _forsake(self, reservation: Reservation) -> None:
-        self._upkeep.queue(Ending(forsaken_hold_of(reservation), is_certain=False))
+        hold = forsaken_hold_of(reservation)
+        hold.ended_s = asyncio.get_running_loop().time()
+        self._upkeep.queue(Ending(hold, is_certain=False))

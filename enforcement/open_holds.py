@@ -44,6 +44,7 @@ class OpenHold:
     deadline_ms: int = 0
     since_s: float = 0.0  # of the event loop's clock, as below
     given_up_s: float | None = None  # left unresolved then; a late end may still come
+    ended_s: float = 0.0  # when its last end was asked for
 
 
 class Ending(msgspec.Struct, frozen=True):

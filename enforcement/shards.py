@@ -42,6 +42,12 @@ class Shards:
         """The shards of those ends."""
         return [shard for shard, memory in self._memories.items() if memory.unrecorded]
 
+    @property
+    def oldest_end_s(self) -> float | None:
+        """When the oldest of those ends was asked for, by the event loop's clock."""
+        ends = (end for memory in self._memories.values() for end in memory.unrecorded)
+        return min((end.ending.hold.ended_s for end in ends), default=None)
+
     def remember(self, shard: int, end: Unrecorded) -> None:
         """Keep an end until its shard's recorder has passed it."""
         self._memories[shard].remember(end)

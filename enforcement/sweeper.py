@@ -58,6 +58,15 @@ class Sweeper:
         """Sweep one shard."""
         return self.sweep([shard], limit=limit)
 
+    def count_overdue(self, shards: Sequence[int]) -> int:
+        """Count the holds past their deadline that nobody has swept yet."""
+        now_ms = self._client.now_ms()
+        with unavailable_on_failure():
+            pipeline = self._client.redis.pipeline(transaction=False)
+            for shard in shards:
+                pipeline.zcount(deadlines_key(shard), "-inf", now_ms)
+            return sum(pipeline.execute())
+
     def _find_overdue(self, shards: Sequence[int], limit: int) -> list[tuple[int, list[bytes], int]]:
         now_ms = self._client.now_ms()
         with unavailable_on_failure():

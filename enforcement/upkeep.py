@@ -53,6 +53,11 @@ class Upkeep:
         """How many ends wait to be sent."""
         return len(self._queue)
 
+    @property
+    def oldest_end_s(self) -> float | None:
+        """When the oldest of those ends was asked for, by the event loop's clock."""
+        return min((ending.hold.ended_s for ending in self._queue.values()), default=None)
+
     def start(self) -> None:
         """Start both tasks."""
         self._tasks = [

@@ -55,6 +55,7 @@ class Gateway:
         self.metrics.gauges = {
             "farebox_open_holds": lambda: self.holds.open_holds,
             "farebox_unrecorded_ends": lambda: self.holds.unrecorded,
+            "farebox_recorder_lag_seconds": lambda: self.holds.recorder_lag_s,
             "farebox_requests_under_way": lambda: len(self.flights),
         }
 

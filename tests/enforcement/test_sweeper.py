@@ -116,3 +116,11 @@ def test_a_hold_with_an_idempotency_key_and_flights_is_swept_whole(desk: Desk, s
 def test_a_redis_that_is_away_is_unavailable() -> None:
     with pytest.raises(EnforcementUnavailable):
         Sweeper(ControlClient("redis://127.0.0.1:1/0")).sweep([1])
+
+
+def test_overdue_holds_are_counted_until_they_are_swept(desk: Desk, sweeper: Sweeper) -> None:
+    overdue_sent(desk)
+    desk.sent(draw("bud_a"))
+    assert sweeper.count_overdue(range(256)) == 1
+    sweeper.sweep_shard(ACME.shard)
+    assert sweeper.count_overdue(range(256)) == 0

@@ -11,6 +11,7 @@ import redis
 
 from enforcement.errors import EnforcementUnavailable, ShardClosed
 from enforcement.holds import Holds
+from enforcement.keys import shard_key
 from enforcement.open_holds import Ending
 from enforcement.policies import RateLimit
 from tests.enforcement.desk import ACME, Desk, draw
@@ -150,3 +151,27 @@ async def test_an_end_that_was_queued_anew_meanwhile_stays_queued(holds: Holds, 
     holds._upkeep.queue(Ending(ending.hold))
     await holds._upkeep._try(ending)
     assert holds._upkeep.queued == 1
+
+
+async def test_the_lag_is_the_age_of_the_oldest_end_that_is_no_row_yet(
+    holds: Holds, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert holds.recorder_lag_s == 0.0
+    loop = asyncio.get_running_loop()
+    begun_s, offset_s, clock = loop.time(), [0.0], loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + offset_s[0])
+    first, second, third = [await send(holds, desk) for _ in range(3)]
+    await holds.settle(first, settlement(300))
+    offset_s[0] = 100.0
+    await holds.settle(second, settlement(300))
+    assert 100.0 <= holds.recorder_lag_s <= 100.0 + clock() - begun_s
+    desk.redis.hset(shard_key(ACME.shard), "recorded", int(desk.events()[-1]["seq"]))
+    await holds._shards.read_recorded(ACME.shard)
+    assert holds.recorder_lag_s == 0.0
+    # what cannot be sent is no row either
+    desk.open_shard(state="closed")
+    with pytest.raises(ShardClosed):
+        await holds.settle(third, settlement(300))
+    offset_s[0] = 130.0
+    assert 30.0 <= holds.recorder_lag_s <= 30.0 + clock() - begun_s
+    desk.open_shard()

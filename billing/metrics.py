@@ -1,0 +1,83 @@
+"""The figures of everything behind the proxies, in Prometheus's text form: what the runbook's alerts watch.
+
+Each scrape reads them anew. That a server is away is a figure as well, and the other's are still told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import Error as DatabaseError
+from django.db.models import Min
+from django.utils import timezone
+
+from billing.ledger.feed import Feed
+from billing.ledger.lag import read_lag
+from billing.models import DeadLetter, DriftReport
+from enforcement.control_client import ControlClient
+from enforcement.errors import EnforcementUnavailable
+from enforcement.shard_records import read_records
+from enforcement.sweeper import Sweeper
+from metering.ids import SHARDS
+from tenants.models import Outbox
+
+Figures = dict[str, float]
+
+# Drift is looked for every ten minutes: what the last hour's checks did not find again has been mended.
+DRIFT_SEEN = timedelta(hours=1)
+
+
+def metrics_text(client: ControlClient) -> str:
+    """Read every figure and write it in Prometheus's text form, version 0.0.4."""
+    books = _read(_from_postgresql)
+    shards = _read(lambda: _from_redis(client))
+    figures = {
+        "farebox_postgresql_up": float(bool(books)),
+        "farebox_redis_up": float(bool(shards)),
+        **books,
+        **shards,
+        **(_read(lambda: _lag(client)) if books and shards else {}),
+    }
+    return "".join(f"# TYPE {name} gauge\n{name} {value:.15g}\n" for name, value in figures.items())
+
+
+def _read(figures: Callable[[], Figures]) -> Figures:
+    try:
+        return figures()
+    except (DatabaseError, EnforcementUnavailable):
+        return {}
+
+
+def _from_postgresql() -> Figures:
+    now = timezone.now()
+    oldest = Outbox.objects.aggregate(at=Min("created_at"))["at"]
+    drifting = DriftReport.objects.filter(found_at__gt=now - DRIFT_SEEN)
+    return {
+        "farebox_dead_letters": DeadLetter.objects.count(),
+        "farebox_drifting_windows": drifting.values("budget_id", "window_id").distinct().count(),
+        "farebox_outbox_pending": Outbox.objects.count(),
+        "farebox_outbox_oldest_seconds": (now - oldest).total_seconds() if oldest else 0,
+    }
+
+
+def _from_redis(client: ControlClient) -> Figures:
+    records = read_records(client, range(SHARDS))
+    is_open = [record.state == "open" and record.run_id == record.server_run_id for record in records]
+    return {
+        "farebox_shards_closed": is_open.count(False),
+        "farebox_overdue_holds": Sweeper(client).count_overdue(range(SHARDS)),
+    }
+
+
+def _lag(client: ControlClient) -> Figures:
+    lag = read_lag(Feed(client), range(SHARDS))
+    return {
+        "farebox_recorder_oldest_seconds": lag.oldest_ms / 1000,
+        "farebox_recorder_backlog_entries": lag.backlog_entries,
+        "farebox_shards_behind": lag.shards_behind,
+        "farebox_shards_overloaded": lag.shards_overloaded,
+        "farebox_usage_stream_entries": lag.stream_entries,
+        "farebox_redis_memory_percent": lag.memory_percent,
+        "farebox_dead_letters_last_day": lag.dead_letters_last_day,
+    }
