@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.journeys.desk import Desk, make_api_key, sign_in
+from tests.journeys.desk import Desk, make_api_key, signed_in
 from tests.stack import Stack, running_stack
 
 # Each with the one credential it takes; Acme's test account leads to "simulator".
@@ -59,9 +59,9 @@ def desks(stack: Stack, acme: Desk, client: httpx.Client) -> dict[str, Desk]:
     globex = json.loads(
         stack.manage("bootstrap", "--tenant", "Globex", "--email", "gil@globex.example", "--json")
     )
-    with sign_in(stack, stack.tenant, "ada@acme.example") as ada:
+    with signed_in(stack, stack.tenant, "ada@acme.example") as ada:
         acme_live = make_api_key(ada, "acme", "live")
-    with sign_in(stack, globex, "gil@globex.example") as gil:
+    with signed_in(stack, globex, "gil@globex.example") as gil:
         globex_live = make_api_key(gil, "globex", "live")
     made = {
         "acme-test": acme,

@@ -123,13 +123,15 @@ def _mark(stack: Stack, proxy: str) -> str:
     return route
 
 
-def sign_in(stack: Stack, tenant: dict[str, str], email: str) -> httpx.Client:
+@contextmanager
+def signed_in(stack: Stack, tenant: dict[str, str], email: str) -> Iterator[httpx.Client]:
     """A browser of a tenant's owner, signed in by the form."""
-    browser = httpx.Client(base_url=stack.address("web"), follow_redirects=True, timeout=20.0)
-    form = {"login": email, "password": tenant["password"], **hidden_of(browser.get("/accounts/login/").text)}
-    entered = browser.post("/accounts/login/", data=form)
-    assert "/portal/" in str(entered.url), entered.text[:2000]
-    return browser
+    with httpx.Client(base_url=stack.address("web"), follow_redirects=True, timeout=20.0) as browser:
+        hidden = hidden_of(browser.get("/accounts/login/").text)
+        form = {"login": email, "password": tenant["password"], **hidden}
+        entered = browser.post("/accounts/login/", data=form)
+        assert "/portal/" in str(entered.url), entered.text[:2000]
+        yield browser
 
 
 def hidden_of(page: str) -> dict[str, str]:
