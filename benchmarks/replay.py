@@ -27,7 +27,7 @@ import httpx
 from benchmarks.replay_report import Comparison, markdown, write_page
 from benchmarks.replay_truth import OVERRIDE_USD_PER_MTOK, account_of, book_of, is_known
 from config.devservers import free_port, stop_process
-from simulators.replay.rows import Row, digest_of, read_rows, request_of
+from simulators.replay.rows import Row, digest_of, is_reported, read_rows, request_of
 from tests.stack import ROOT, Stack, running_stack, wait_for
 
 DATA = Path(os.environ.get("FAREBOX_DATA", ROOT.parent / "shared" / "data")) / "recordings"
@@ -131,7 +131,7 @@ def main() -> int:
         print(f"no recorded calls at {DATA}: set FAREBOX_DATA", file=sys.stderr)
         return 2
     found = [row for row in read_rows(DATA) if not options.only or row["provider"] in options.only]
-    rows = [row for row in found if row["usage"] and row["usage_raw"] and row["model"]]
+    rows = [row for row in found if is_reported(row)]
     comparison = replay(rows)
     comparison.excluded["no usage recorded"] = len(found) - len(rows)
     report = comparison.report()

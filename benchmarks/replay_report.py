@@ -15,6 +15,7 @@ from benchmarks.replay_truth import (
     cost_of_row,
     kind_of,
     tokens_of,
+    why_costs_differ,
     why_not_counted,
     without_usage_chunk,
 )
@@ -102,10 +103,8 @@ class Comparison:
         name = "cost at an override" if theirs.by_override else "cost"
         if abs(ledger["cost_nanousd"] - theirs.nanousd) <= 1:  # two ways of rounding one fraction
             self.equal[name] += 1
-        elif contradicts(row):
-            self.listed["cost: the report contradicts itself"].append(
-                [row["id"], ledger["cost_nanousd"], theirs.nanousd]
-            )
+        elif why := why_costs_differ(row):
+            self.listed[f"cost: {why}"].append([row["id"], ledger["cost_nanousd"], theirs.nanousd])
         else:
             self.differences.append(Difference(row["id"], name, ledger["cost_nanousd"], theirs.nanousd))
         # The recording was made under other caps: output beyond ours would not have been generated.

@@ -104,6 +104,15 @@ def contradicts(row: Row) -> bool:
     return bool(beyond or told.get("total_mismatch") or told.get("derived"))
 
 
+def why_costs_differ(row: Row) -> str:
+    """Why genai-prices' cost of a row is known not to be ours; empty where both should agree."""
+    if contradicts(row):
+        return "the report contradicts itself"
+    if report_of(row).get("num_cached_tokens"):
+        return "genai-prices does not read Mistral's num_cached_tokens"
+    return ""
+
+
 def is_known(row: Row) -> bool:
     """Whether genai-prices has a price for a row's model at its provider."""
     source = _SOURCES.get(book_of(row))

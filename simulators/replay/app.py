@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from simulators.replay.rows import Row, answer_of, digest_of, read_rows, request_of
+from simulators.replay.rows import Row, answer_of, digest_of, is_reported, read_rows, request_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,7 +23,7 @@ class Replay:
 
     def __init__(self, folder: Path) -> None:
         self._rows: dict[str, deque[Row]] = defaultdict(deque)
-        for row in read_rows(folder):
+        for row in filter(is_reported, read_rows(folder)):
             self._rows[digest_of(row["provider"], request_of(row))].append(row)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -36,6 +36,11 @@ def read_rows(folder: Path) -> Iterator[Row]:
                     yield row
 
 
+def is_reported(row: Row) -> bool:
+    """Whether a row's answer told its usage; a stream that was not asked to told none."""
+    return bool(row["usage"] and row["usage_raw"] and row["model"])
+
+
 def request_of(row: Row) -> dict[str, Any]:
     """The recorded request; Azure names the model in the address alone."""
     body: dict[str, Any] = row["request_body"]
