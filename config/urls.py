@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+handler400 = "tenants.api.faults.bad_request"
+handler403 = "tenants.api.faults.permission_denied"
+handler404 = "tenants.api.faults.not_found"
+handler500 = "tenants.api.faults.server_error"
+
 urlpatterns = [
     path("api/", include("tenants.api.urls")),
     path("api/", include("billing.api.urls")),

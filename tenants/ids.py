@@ -12,6 +12,11 @@ def new_id(prefix: str) -> str:
     return make_id(prefix, secrets.randbits(80))
 
 
+def new_request_id() -> str:
+    """Make the id of a request to the control plane."""
+    return new_id("req")
+
+
 def new_tenant_id() -> str:
     """Make the id of a new tenant."""
     return new_id("ten")

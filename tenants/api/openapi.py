@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
+
+from tenants.api.faults import method_not_allowed
 
 # Enums stay where they are used: names made up for them would change with every new one.
 SCHEMA_SETTINGS: dict[str, Any] = {"POSTPROCESSING_HOOKS": []}
@@ -26,8 +29,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "http", "scheme": "bearer", "description": "A tenant's API key: fbx_ak_…"}
 
 
-def docs_page(request: HttpRequest) -> HttpResponse:
+@csrf_exempt  # it changes nothing, and a refusal must be a problem document like any other of the API
+def docs_page(request: HttpRequest) -> HttpResponseBase:
     """Show every operation of the schema on one page."""
+    if request.method not in ("GET", "HEAD"):
+        return method_not_allowed(request, "GET", "HEAD")
     with patched_settings(SCHEMA_SETTINGS):
         schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
     operations = [

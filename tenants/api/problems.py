@@ -62,10 +62,10 @@ def docs_link(code: str) -> str:
     return f"{settings.FAREBOX_BASE_URL}/docs/errors#{code}"
 
 
-def problem_response(status: int, code: str, detail: str, **more: Any) -> Response:
-    """Make a problem document."""
+def problem_document(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """Make a problem document's members."""
     link = docs_link(code)
-    body = {
+    return {
         "type": link,
         "title": _TITLES.get(status, "The request was refused"),
         "status": status,
@@ -74,7 +74,11 @@ def problem_response(status: int, code: str, detail: str, **more: Any) -> Respon
         "docs": link,
         **more,
     }
-    return Response(body, status=status, content_type=CONTENT_TYPE)
+
+
+def problem_response(status: int, code: str, detail: str, **more: Any) -> Response:
+    """Answer with a problem document."""
+    return Response(problem_document(status, code, detail, **more), status=status, content_type=CONTENT_TYPE)
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
