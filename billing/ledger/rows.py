@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,9 @@ COUNT_MAX = 10**12  # of tokens or extras in one call: more is no report but noi
 INSTANT_MS_MAX = 253_402_300_799_000  # the year 9999
 ID_CHARS_MAX = 64
 TEXT_CHARS_MAX = 256  # ids and a model name together fit an index entry
+
+# An escaped NUL; behind an escaped backslash the same letters are only text.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 # What is staged for one row, in this order, with its type; ``billing.ledger.statements`` turns it into columns.
 STAGED = (
@@ -106,11 +110,11 @@ def read_entry(fields: Fields, shard: int) -> Reading:
         return Reading(None, None, fault=Fault("unreadable_entry", f"{type(error).__name__}: {error}"))
     raw = fields.get(b"body", b"")
     fault = None
-    if b"\\u0000" in raw:  # JSON may hold a NUL, PostgreSQL's text may not
+    cleaned = _NUL.sub(rb"\1", raw)  # JSON may hold a NUL, PostgreSQL's text may not
+    if cleaned != raw:
         fault = Fault("nul_in_body", "a NUL character was left out of the row")
-        raw = raw.replace(b"\\u0000", b"")
     try:
-        body = decode_body(raw)
+        body = decode_body(cleaned)
         check_body(body)
         told, tag_set = values_of_body(body, flat)
     except (msgspec.MsgspecError, ValueError) as error:

@@ -57,6 +57,19 @@ def test_a_nul_in_a_text_costs_no_more_than_the_nul(recorder: Recorder, streams:
     assert letters() == [("nul_in_body", poisoned)]
 
 
+def test_what_only_looks_like_a_nul_costs_nothing(recorder: Recorder, streams: Streams) -> None:
+    """A caller writes the header these come from: it must not be able to take its customer off the row."""
+    streams.append(body=body_of(run_id="\\u0000", tags={"feature": "\\\\u0000"}))
+    streams.append(body=body_of(run_id="a\\\0\0b"))
+
+    recorder.drain()
+
+    booked = sql("SELECT customer_id, run_id FROM ledger_row ORDER BY seq")
+    assert booked == [("cus_1", "\\u0000"), ("cus_1", "a\\b")]
+    assert sql("SELECT tags->>'feature' FROM tag_set ORDER BY 1") == [("\\\\u0000",), ("search",)]
+    assert [reason for reason, _ in letters()] == ["nul_in_body"]
+
+
 FLATS: dict[str, dict[str, Any]] = {
     "no_event_id": {"event_id": ""},
     "an_event_id_of_no_kind": {"event_id": "x.settled.0"},
