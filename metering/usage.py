@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from operator import attrgetter
 
 import msgspec
 
@@ -34,8 +35,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     def tokens(self) -> Iterator[tuple[str, int]]:
         """Each token bucket by its price name (``input``, ``cache_read`` ...) with its count."""
-        for name in TOKEN_BUCKETS:
-            yield name, getattr(self, f"{name}_tokens")
+        return zip(TOKEN_BUCKETS, _counts_of(self), strict=True)
 
     @property
     def all_input_tokens(self) -> int:
@@ -58,3 +58,4 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 TOKEN_BUCKETS = tuple(
     f.name.removesuffix("_tokens") for f in msgspec.structs.fields(Usage) if f.name != "extras"
 )
+_counts_of = attrgetter(*(f"{name}_tokens" for name in TOKEN_BUCKETS))
