@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from tenants import manual
+
 handler400 = "tenants.api.faults.bad_request"
 handler403 = "tenants.api.faults.permission_denied"
 handler404 = "tenants.api.faults.not_found"
@@ -12,6 +14,8 @@ handler500 = "tenants.api.faults.server_error"
 urlpatterns = [
     path("api/", include("tenants.api.urls")),
     path("api/", include("billing.api.urls")),
+    path("docs/", manual.index, name="docs"),
+    path("docs/<slug:name>", manual.page, name="docs-page"),
     path("accounts/", include("allauth.urls")),
     path("", include("billing.portal.urls")),
 ]

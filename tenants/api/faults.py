@@ -6,6 +6,7 @@ The functions are the URLconf's ``handler400`` to ``handler500``.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
@@ -53,7 +54,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     log.error(
         "api.failed",
         extra={"request_id": request_id, "method": request.method, "path": request.path},
-        exc_info=True,
+        exc_info=sys.exc_info()[1],
     )
     response = _problem(
         500, "internal_error", "Farebox failed; its log has the request", request_id=request_id
