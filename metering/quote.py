@@ -6,8 +6,17 @@ from enum import StrEnum
 
 import msgspec
 
-from metering.errors import UnpricedModel
-from metering.money import BASIS_POINTS, TOKENS_PER_MTOK, NanoUsd, ceil_div, charge_for, cost_from_mtok_sum
+from metering.errors import RequestShapeError, UnpricedModel
+from metering.money import (
+    BASIS_POINTS,
+    LIMIT_NANOUSD_MAX,
+    TOKENS_PER_MTOK,
+    NanoUsd,
+    ceil_div,
+    charge_for,
+    cost_from_mtok_sum,
+    format_usd,
+)
 from metering.rates import Price
 
 # The buckets that a provider may report a prompt's text in.
@@ -72,7 +81,8 @@ def quote_for(
 ) -> Quote:
     """Price a bound and a cap at the dearest rate that can apply (cache write, long context, reasoning ...).
 
-    Raises: UnpricedModel where the price has no rate for what the request may be billed as.
+    Raises: UnpricedModel where the price has no rate for what the request may be billed as; RequestShapeError where it
+    comes to more than any budget may hold, beyond which Redis's numbers are no longer exact.
     """
     input_mtok_sum = _input_mtok_sum(bound, price)
     output_rate = _output_rate(bound, cap, price)
@@ -83,7 +93,13 @@ def quote_for(
     )
     per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
     cost = Amounts(least, at_cap, per_token, _at_minimum(cap, least, at_cap, per_token))
-    return Quote(bound, cap, price.price_id, cost, _charge(cost, cap, markup_bp, markup_fixed_nanousd))
+    charge = _charge(cost, cap, markup_bp, markup_fixed_nanousd)
+    if max(cost.at_cap, charge.at_cap) > LIMIT_NANOUSD_MAX:
+        raise RequestShapeError(
+            f"this may cost ${format_usd(max(cost.at_cap, charge.at_cap))}, more than any budget can hold: ask for "
+            "less output"
+        )
+    return Quote(bound, cap, price.price_id, cost, charge)
 
 
 def _charge(cost: Amounts, cap: OutputCap, markup_bp: int, markup_fixed_nanousd: int) -> Amounts:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.cost import cost_of
-from metering.errors import UnpricedModel
+from metering.errors import RequestShapeError, UnpricedModel
 from metering.money import charge_for
 from metering.quote import BoundClass, InputBound, OutputCap, quote_for
 from metering.rates import Price, Rate
@@ -180,3 +180,11 @@ def test_a_minimum_as_large_as_the_cap_is_the_whole_quote() -> None:
     assert quote_for(InputBound(0, BoundClass.HARD), uncut, price).cost.at_minimum == 100
     nearly = OutputCap(1000, 1, 900, "caller", may_clamp=True)
     assert quote_for(InputBound(0, BoundClass.HARD), nearly, price).cost.at_minimum == 100
+
+
+def test_a_quote_beyond_what_redis_counts_exactly_is_refused() -> None:
+    bound = InputBound(1, BoundClass.EXACT)
+    price = Price("p", "x", "y", {"input": Rate(10**9), "output": Rate(32_700 * 10**6)})
+    with pytest.raises(RequestShapeError, match="less output"):
+        quote_for(bound, OutputCap(2**31, 128, 2**31, "caller", may_clamp=False), price, markup_bp=100)
+    assert quote_for(bound, OutputCap(2**31, 1, 2**31, "caller", may_clamp=False), price).cost.at_cap < 2**53
