@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from metering.base_prices import DEARER_TIERS
-from metering.chat_request import parse_unique, refuse_twice, shape_error
+from metering.chat_request import ModelName, parse_unique, refuse_twice, shape_error
 from metering.errors import RequestShapeError
 from metering.limits import is_reasoning
 
@@ -32,7 +32,7 @@ class Thinking(NamedTuple):
 class MessagesRequest(msgspec.Struct, frozen=True):
     """What the bound and the cap of a request depend on. ``body_bytes`` is set by ``decode_messages`` alone."""
 
-    model: str
+    model: ModelName
     messages: list[msgspec.Raw]
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31)] | None = None
     stream: bool | None = None
@@ -90,19 +90,20 @@ class MessagesRequest(msgspec.Struct, frozen=True):
 class Named(msgspec.Struct, frozen=True):
     """Of a request that is passed on for nothing: the model it names."""
 
-    model: str
+    model: ModelName
 
 
 _requests = msgspec.json.Decoder(MessagesRequest)
 _named = msgspec.json.Decoder(Named)
+_NAMES = frozenset(field.encode_name for field in msgspec.structs.fields(MessagesRequest))
 
 
 def decode_messages(body: bytes) -> MessagesRequest:
     """Read a Messages request's body. Raises: RequestShapeError, naming the field where known."""
     try:
         request = _requests.decode(body)
-        refuse_twice(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        refuse_twice(body, _NAMES)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise shape_error(error, "Messages request") from error
     if not request.model:
         raise RequestShapeError("model: Field required", "model")
@@ -118,7 +119,7 @@ def decode_counted_model(body: bytes) -> str:
     try:
         named = _named.decode(body)
         refuse_twice(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise shape_error(error, "request to count tokens") from error
     if not named.model:
         raise RequestShapeError("model: Field required", "model")

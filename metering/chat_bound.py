@@ -46,6 +46,10 @@ UNBOUNDED = {
     "models": "the call may be routed to a model that was not priced",
     "chat_template": "a template may repeat the prompt any number of times",
     "best_of": "answers that are generated and thrown away are billed",
+    "data_sources": "what is looked up and added to the prompt is not in the request",
+    "enable_search": "searches and what they add to the prompt are billed on top",
+    "extra_body": "it may name a prompt that was cached elsewhere",
+    "preset": "the call may be routed to a model that was not priced",
 }
 # Groq's compound systems took up to 100 times their visible prompt in recorded calls.
 _ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research")

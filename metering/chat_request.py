@@ -16,10 +16,12 @@ from metering.errors import RequestShapeError
 from metering.limits import cap_field_of
 
 CHOICES_MAX = 128
+MODEL_CHARS_MAX = 256  # no model's name is longer, and the ledger keeps no longer one
 _ABSENT = msgspec.Raw(b"null")
 _FREE_CHOICES = frozenset({b'"auto"', b'"none"'})
 _AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
 _Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+ModelName = Annotated[str, msgspec.Meta(max_length=MODEL_CHARS_MAX)]
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
 class ChatRequest(msgspec.Struct, frozen=True):
     """What the bound and the cap of a chat request depend on. ``body_bytes`` is set by ``decode_chat`` alone."""
 
-    model: str
+    model: ModelName
     messages: list[msgspec.Raw]
     max_tokens: _Cap | None = None
     max_completion_tokens: _Cap | None = None
@@ -54,6 +56,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     models: msgspec.Raw = _ABSENT
     chat_template: msgspec.Raw = _ABSENT
     best_of: msgspec.Raw = _ABSENT
+    data_sources: msgspec.Raw = _ABSENT
+    enable_search: msgspec.Raw = _ABSENT
+    extra_body: msgspec.Raw = _ABSENT
+    preset: msgspec.Raw = _ABSENT
     body_bytes: int = 0
 
     @property
@@ -103,14 +109,15 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 _requests = msgspec.json.Decoder(ChatRequest)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NAMES = frozenset(field.encode_name for field in msgspec.structs.fields(ChatRequest))
 
 
 def decode_chat(body: bytes) -> ChatRequest:
     """Read a chat request's body. Raises: RequestShapeError, naming the field where known."""
     try:
         request = _requests.decode(body)
-        refuse_twice(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        refuse_twice(body, _NAMES)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise shape_error(error, "chat request") from error
     if not request.model:
         raise RequestShapeError("you must provide a model", "model")
@@ -129,9 +136,17 @@ def is_given(raw: msgspec.Raw) -> bool:
     return raw is not _ABSENT and bytes(raw) != b"null"
 
 
-def refuse_twice(body: bytes) -> None:
-    """Raise RequestShapeError where a field of the body stands twice; msgspec.DecodeError where it is no object."""
-    if not _is_what_it_seems(body, _fields.decode(body)):
+def refuse_twice(body: bytes, names: frozenset[str] = frozenset()) -> None:
+    """Refuse a body in which a field stands twice, or one of ``names`` in other letters.
+
+    Some servers read names whatever their case (Go's do), so ``N`` could ask them for answers that nobody counted.
+    Raises: RequestShapeError; msgspec.DecodeError where the body is no object.
+    """
+    fields = _fields.decode(body)
+    for name in fields.keys() - names:
+        if name.casefold() in names:
+            raise RequestShapeError(f"the field {name!r} must be written {name.casefold()!r}", name)
+    if not _is_what_it_seems(body, fields):
         parse_unique(body, None)
 
 

@@ -92,6 +92,8 @@ def test_a_spoken_answer_is_seen() -> None:
         (b'{"model":"m","messages":[]}', "messages", "at least one"),
         (b'{"model":"m","messages":"hi"}', "messages", "array"),
         (b'{"model":7,"messages":[{}]}', "model", "str"),
+        (b'{"model":"%b","messages":[{}]}' % (b"m" * 257), "model", "<= 256"),
+        (b'{"model":"m","messages":[{}],"x":%b}' % (b"[" * 5_000 + b"]" * 5_000), None, "recursion"),
         (b'{"model":"m","messages":[{}],"max_tokens":0}', "max_tokens", ">= 1"),
         (b'{"model":"m","messages":[{}],"max_tokens":"7"}', "max_tokens", "int"),
         (b'{"model":"m","messages":[{}],"max_completion_tokens":1.5}', "max_completion_tokens", "int"),
@@ -126,6 +128,14 @@ def test_what_is_no_chat_request_is_refused_by_its_field(content: bytes, param: 
 def test_a_field_given_twice_is_refused(content: bytes) -> None:
     with pytest.raises(RequestShapeError, match="twice"):
         decode_chat(content)
+
+
+@pytest.mark.parametrize("name", ["N", "Max_Tokens", "TOOLS", "Best_Of", "\u017fervice_tier"])
+def test_a_field_in_other_letters_is_refused(name: str) -> None:
+    """A server that reads names whatever their case would see a request that was never bounded."""
+    with pytest.raises(RequestShapeError, match="must be written") as refused:
+        decode_chat(json.dumps({"model": "m", "messages": [{}], name: 9}).encode())
+    assert refused.value.param == name
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
