@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 PACKAGES := config proxy billing tenants enforcement metering simulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test browser check fmt lint types contracts cov bench lock ci clean
+.PHONY: help setup run test clients browser check fmt lint types contracts cov bench lock ci clean
 
 help: ## print these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(READY) ## run the tests against a real PostgreSQL and a real Valkey
 
 browser: $(READY) ## the portal in a real Chromium (skips aloud where there is none)
 	@$(BIN)/python -m tests.browser.run || [ $$? -eq 77 ]
+
+clients: $(READY) ## run unmodified official clients, installed into a folder that is thrown away
+	@$(BIN)/python -m tests.clients.run
 
 check: $(READY) lint types contracts ## format, lint, types, import contracts
 
