@@ -43,7 +43,7 @@ class Ender(Protocol):
 class End:
     """How a dispatched call ended upstream."""
 
-    word: str  # complete, client_gone, cut, timeout, reset, refused, not_sent
+    word: str  # complete, client_gone, cut, timeout, reset, unreadable, refused, not_sent
     status: int = 0
     upstream_request_id: str = ""
 

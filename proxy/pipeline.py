@@ -83,6 +83,11 @@ class Pipeline:
         verdict = verdict_of(answer.status, traits)
         if verdict is not Verdict.ANSWERED:
             await self._refused(exchange, admitted, answer, end, verdict)
+        elif answer.encoding:
+            end.word = "unreadable"
+            await self._ending.leave_unresolved(admitted, end)
+            why = f"its answer came encoded as {answer.encoding!r}, which nobody asked for"
+            raise not_reached(Unfinished(why), admitted.plan.account)
         elif answer.header("content-type").startswith(EVENT_STREAM):
             tap = request.dialect.tap(strip_usage=prepared.strip_usage)
             relay = Relay(exchange, request, admitted, tap=tap, settings=self._settings)

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import re
 
+from proxy.errors import Unfinished
+
 # A mixed "\n\r\n" is legal. "\r\n\r" at the end of a chunk waits for its "\n".
 _END = re.compile(rb"\r\n\r\n|\n\n|\n\r\n|\r\r(?!\n)")
+_END_BYTES_MAX = 4
 _BOM = b"\xef\xbb\xbf"
+# A picture in an event is some megabytes. What never ends must not fill the memory of everybody's proxy.
+EVENT_BYTES_MAX = 32 * 1024 * 1024
 
 
 class Events:
@@ -19,29 +24,37 @@ class Events:
     __slots__ = ("_rest",)
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the events that this chunk completes; joined with ``rest`` they are the bytes that came."""
+        """Return the events that this chunk completes; joined with ``rest`` they are the bytes that came.
+
+        Raises: Unfinished when an event is larger than any real one.
+        """
+        rest = self._rest
         if (
-            not self._rest
+            not rest
             and chunk.endswith(b"\n\n")
             and chunk.find(b"\n\n") == len(chunk) - 2
             and b"\r" not in chunk
         ):
             return [chunk]  # one chunk, one event: what providers mostly send
-        data = self._rest + chunk
+        # What came before holds no end, so none begins before its last bytes: a large event is searched once.
+        searched = max(0, len(rest) - _END_BYTES_MAX + 1)
+        rest += chunk
         found: list[bytes] = []
         start = 0
-        for match in _END.finditer(data):
-            found.append(data[start : match.end()])
-            start = match.end()
-        self._rest = data[start:]
+        for end in [match.end() for match in _END.finditer(rest, searched)]:
+            found.append(bytes(rest[start:end]))
+            start = end
+        del rest[:start]
+        if len(rest) > EVENT_BYTES_MAX:
+            raise Unfinished(f"an event of its stream is larger than {EVENT_BYTES_MAX} bytes")
         return found
 
     def finish(self) -> bytes:
         """Return what no empty line has ended."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return rest
 
 

@@ -85,6 +85,13 @@ class Answer:
         """The provider's own name for the request; empty where it gives none."""
         return self.header("x-request-id") or self.header("request-id")
 
+    @property
+    def encoding(self) -> str:
+        """How its body is still encoded, though nobody asked for that: empty once it can be read as it stands."""
+        # The client decodes what it knows and takes the header away.
+        named = self.header("content-encoding").strip()
+        return "" if named.lower() == "identity" else named
+
     def forwarded_headers(self) -> Headers:
         """The headers that may go on to the caller."""
         found: Headers = []

@@ -21,6 +21,10 @@ END_NAMES = {
     "client_gone": "caller left",
     "cut": "cut off",
     "timeout": "timed out",
+    "reset": "connection reset",
+    "unreadable": "unreadable",
+    "error_inside": "error inside",
+    "provider_error": "provider's error",
     "refused": "refused by provider",
     "not_sent": "never sent",
 }

@@ -156,7 +156,7 @@ def _read_loosely(body: bytes) -> Report:
 
 
 class MessagesTap:
-    """Listens to a stream of Messages; every byte goes on as it came."""
+    """Listens to a stream of Messages; every event goes on as it came."""
 
     __slots__ = ("_delta", "_error_inside", "_events", "_model", "_shown", "_start")
 
@@ -170,16 +170,18 @@ class MessagesTap:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk from upstream, return what goes to the caller now."""
-        for event in self._events.feed(chunk):
+        # Whole events alone: half of one, and then our error, would be no event to anybody.
+        events = self._events.feed(chunk)
+        for event in events:
             self._see(event)
-        return chunk
+        return b"".join(events)
 
     def finish(self) -> bytes:
-        """Return what is still kept back at the end of the stream: nothing ever is."""
+        """Return what is still kept back at the end of the stream."""
         rest = self._events.finish()
         if rest:
             self._see(rest)
-        return b""
+        return rest
 
     def report(self) -> Report:
         """Tell what the stream said so far."""

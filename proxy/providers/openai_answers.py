@@ -137,18 +137,13 @@ class ChatTap:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk from upstream, return what goes to the caller now."""
-        events = self._events.feed(chunk)
-        if not self._strip_usage:
-            for event in events:
-                self._see(event)
-            return chunk
-        return b"".join([event for event in events if self._see(event)])
+        # Whole events alone: half of one, and then our error, would be no event to anybody.
+        return b"".join([event for event in self._events.feed(chunk) if self._see(event)])
 
     def finish(self) -> bytes:
         """Return what is still kept back at the end of the stream."""
         rest = self._events.finish()
-        kept = self._see(rest) if rest else False
-        return rest if kept and self._strip_usage else b""
+        return rest if rest and self._see(rest) else b""
 
     def report(self) -> Report:
         """Tell what the stream said so far."""
