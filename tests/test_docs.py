@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from proxy.errors import CODES
 from tests.test_tidy import ROOT, source_files, tracked
 
 VARIABLE = re.compile(r"\"((?:FAREBOX|DATABASE|REDIS|CELERY|EMAIL)_[A-Z_]+)\"")
@@ -42,14 +43,34 @@ def test_every_variable_of_a_deployment_is_in_the_example() -> None:
     assert sorted(headings("env.md") - names) == []
 
 
+def error_codes() -> set[str]:
+    """Every code that an answer, a log line or a refusal to start may carry."""
+    # A class says its code; the places that need no class of their own say it in the call.
+    said = r"(?:Problem|problem_response|problem_document|_problem)\(\s*\d{3},\s*\"([a-z_]+)\""
+    named = r"(?:Unauthorized|Forbidden|Refusal|_failed)\(\s*\"([a-z_]+)\""
+    patterns = [re.compile(text, re.MULTILINE) for text in (r"^    code = \"([a-z_]+)\"", said, named)]
+    texts = [path.read_text() for path in source_files() if "simulators" not in path.parts]
+    found = {code for text in texts for pattern in patterns for code in pattern.findall(text)}
+    framework = {"parse_error", "method_not_allowed", "unsupported_media_type", "not_acceptable"}
+    return found | set(CODES) | framework
+
+
 def test_every_error_code_is_documented() -> None:
-    pattern = re.compile(r"^\s+code = \"([a-z_]+)\"", re.MULTILINE)
-    paths = [path for path in source_files() if path.name in {"errors.py", "problems.py"}]
-    internal = {"metering_error", "enforcement_error", "proxy_error", "tenants_error", "billing_error"}
-    codes = {
-        code for path in paths if "simulators" not in path.parts for code in pattern.findall(path.read_text())
-    }
-    assert sorted(codes - internal - headings("errors.md")) == []
+    # The roots of the trees: never raised themselves.
+    roots = {"metering_error", "enforcement_error", "tenants_error", "billing_error"}
+    assert sorted(error_codes() - roots - headings("errors.md")) == []
+
+
+def test_every_documented_error_is_one_of_ours() -> None:
+    assert sorted(headings("errors.md") - error_codes()) == []
+
+
+def test_every_command_that_a_page_names_exists() -> None:
+    commands = {path.stem for path in source_files() if path.parent.name == "commands"} | {"migrate", "check"}
+    pages = [page.read_text() for page in tracked("*.md")]
+    named = {name for page in pages for name in re.findall(r"manage\.py ([a-z_]+)", page)}
+    assert named
+    assert sorted(named - commands) == []
 
 
 def test_the_redis_page_is_made_from_the_scripts() -> None:
