@@ -72,7 +72,12 @@ class Comparison:
             code, part = "no error document", body[:80].decode(errors="replace")
         part = "".join(letter for letter in part if not letter.isdigit()).replace("[]", "")
         self.outcomes[f"refused {status}"] += 1
-        self.refused[f"{code}: {part}" if part else str(code)] += 1
+        who = row["provider"] if row["provider"] in (*OWN, "anthropic") else "others"
+        self.refused[f"{who}: {code}: {part}"] += 1
+        if code == "unpriced_model":
+            self.listed["refused: our base book has no price that covers all it bills"].append(
+                [row["id"], row["provider"], row["model"]]
+            )
         if code not in ("uncountable", "unpriced_model"):
             said = body[:200].decode(errors="replace")
             self.differences.append(Difference(row["id"], "refused", said, 200))
