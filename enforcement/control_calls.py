@@ -226,7 +226,11 @@ def bury_call(hold: EndedHold, *, epoch: int) -> ControlCall:
     return ControlCall(
         BURY,
         scope.shard,
-        (deadlines_key(scope.shard), scope.hold(hold.hold_id)),
+        (
+            deadlines_key(scope.shard),
+            scope.hold(hold.hold_id),
+            *(scope.budget(draw.budget_id) for draw in hold.draws),
+        ),
         (*args, scope.tenant_id, scope.mode, format_draws(hold.draws), tombstone_ms),
     )
 

@@ -15,7 +15,16 @@ from typing import Protocol
 from enforcement.control_calls import BudgetLoad, ControlCall, EndedHold, RecorderMark
 from enforcement.control_client import ControlClient
 from enforcement.keys import Scope
-from enforcement.rebuild_steps import begin, carry, complete_indexes, load, open_shards, publish, retire
+from enforcement.rebuild_steps import (
+    begin,
+    bury_expired,
+    carry,
+    complete_indexes,
+    load,
+    open_shards,
+    publish,
+    retire,
+)
 from enforcement.shard_records import Reason, ShardRecord, read_records, reason_to_rebuild
 
 log = logging.getLogger(__name__)
@@ -132,6 +141,8 @@ class Rebuilder:
             # A first life has nobody to wait for.
             if epoch == 1 or (not is_new and now_ms >= record.began_ms + self._patience.adopt_ms):
                 ready[record.shard] = epoch
+        # At once: what a proxy brings back first could be ended before the rest is done.
+        bury_expired(self._client, self._source, {shard: epochs[shard] for shard in progress.begun})
         self._publish(epochs)
         self._finish(ready, progress)
         progress.waiting = [shard for shard in epochs if shard not in progress.opened]

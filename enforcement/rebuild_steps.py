@@ -97,16 +97,24 @@ def retire(client: ControlClient, epochs: Epochs) -> int:
     return sum(reply.rest[0] for reply in client.replies(calls) if reply.status == "retired")
 
 
+def bury_expired(client: ControlClient, source: DataSource, epochs: Epochs) -> None:
+    """Write the tombstones of holds that expired lately, so that a proxy which slept meanwhile corrects its own."""
+    if epochs:
+        expired = source.expired_lately(list(epochs))
+        client.statuses([bury_call(hold, epoch=epochs[hold.scope.shard]) for hold in expired])
+
+
 def carry(client: ControlClient, source: DataSource, epochs: Epochs, *, lease_ms: int) -> set[int]:
     """Take over the holds that an older epoch left: those the ledger knows are buried, the others will expire."""
     if not epochs:
         return set()
     shards = list(epochs)
-    buried = [bury_call(hold, epoch=epochs[hold.scope.shard]) for hold in source.expired_lately(shards)]
+    bury_expired(client, source, epochs)
+    # Those that were adopted are asked for as well: their end may have been booked without their proxy's knowledge.
+    stand = _open_holds(client, shards)
+    ended = source.ended([record.ref.hold_id for records in stand.values() for record in records])
+    client.statuses([bury_call(hold, epoch=epochs[hold.scope.shard]) for hold in ended])
     left = _left_holds(client, epochs)
-    ended = source.ended([record.ref.hold_id for records in left.values() for record in records])
-    buried += [bury_call(hold, epoch=epochs[hold.scope.shard]) for hold in ended]
-    client.statuses(buried)
     calls = [
         carry_call(shard, [record.ref for record in part], epoch=epochs[shard], lease_ms=lease_ms)
         for shard, records in left.items()
@@ -135,22 +143,29 @@ def open_shards(client: ControlClient, epochs: Epochs) -> list[int]:
 
 
 def _left_holds(client: ControlClient, epochs: Epochs) -> dict[int, list[HoldRecord]]:
-    """The open holds of an older epoch; what stands in the deadlines without being open is taken out."""
+    """The open holds of an older epoch."""
+    left = {
+        shard: [record for record in records if record.epoch != epochs[shard]]
+        for shard, records in _open_holds(client, list(epochs)).items()
+    }
+    return {shard: records for shard, records in left.items() if records}
+
+
+def _open_holds(client: ControlClient, shards: Sequence[int]) -> dict[int, list[HoldRecord]]:
+    """All open holds; what stands in the deadlines without being open is taken out."""
     with unavailable_on_failure():
         pipeline = client.redis.pipeline(transaction=False)
-        for shard in epochs:
+        for shard in shards:
             pipeline.zrange(deadlines_key(shard), 0, -1)
         members = pipeline.execute()
-    left: dict[int, list[HoldRecord]] = {}
-    for (shard, epoch), hold_keys in zip(epochs.items(), members, strict=True):
+    found: dict[int, list[HoldRecord]] = {}
+    for shard, hold_keys in zip(shards, members, strict=True):
         records = list(zip(hold_keys, read_holds(client, hold_keys), strict=True)) if hold_keys else []
         dead = [key.decode() for key, record in records if record is None]
         if dead:
             client.statuses([forget_call(shard, part) for part in _parts(dead, KEYS_PER_CALL_MAX)])
-        older = [record for _, record in records if record is not None and record.epoch != epoch]
-        if older:
-            left[shard] = older
-    return left
+        found[shard] = [record for _, record in records if record is not None]
+    return found
 
 
 def _run_all(client: ControlClient, calls: Sequence[ControlCall], epochs: Epochs) -> set[int]:

@@ -302,6 +302,49 @@ def test_a_tombstone_that_was_lost_is_written_again(
     assert client.run_in_life(adopt_call(claim(ref), lease_ms=30_000), epoch=NEXT).status == "ended"
 
 
+def test_a_proxy_that_slept_through_an_expiry_corrects_it_after_the_rebuild(
+    desk: Desk, rebuilder: Rebuilder, client: ControlClient, ledger: LedgerStub
+) -> None:
+    ref, _ = desk.sent(draw("bud_a"))
+    desk.lapse(ref)
+    desk.expire(ref)
+    ledger.record(desk.redis)
+    desk.redis.delete(ACME.hold(ref.hold_id), ACME.budget("bud_a"))  # Redis lost it all, and the proxy wakes
+    become_another_server(desk)
+    assert advance(rebuilder, client).begun == [SHARD]
+    assert client.run_in_life(adopt_call(claim(ref), lease_ms=30_000), epoch=NEXT).status == "ended"
+    desk.epoch = NEXT
+    desk.settle(ref, 250)
+    ledger.record(desk.redis)
+    assert advance(rebuilder, client).opened == [SHARD]
+    assert (desk.spent("bud_a"), desk.held("bud_a")) == (250, 0)
+    assert ledger.sums("bud_a") == {TOTAL.window_id: 250}
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_an_adopted_hold_whose_end_was_booked_late_is_buried_all_the_same(
+    desk: Desk, rebuilder: Rebuilder, client: ControlClient, ledger: LedgerStub, is_settled: bool
+) -> None:
+    """The recorder committed the end only after the epoch began; its proxy never heard of it."""
+    ref, _ = desk.sent(draw("bud_a"))
+    if is_settled:
+        desk.settle(ref, 250)
+    else:
+        desk.expire(ref, is_forced=True)
+    desk.redis.delete(ACME.hold(ref.hold_id), ACME.budget("bud_a"))
+    become_another_server(desk)
+    advance(rebuilder, client)
+    assert client.run_in_life(adopt_call(claim(ref), lease_ms=30_000), epoch=NEXT).status == "adopted"
+    ledger.record(desk.redis)
+    assert advance(rebuilder, client).opened == [SHARD]
+    desk.epoch = NEXT
+    assert (desk.held("bud_a"), desk.open_keys()) == (0, [])
+    desk.settle(ref, 250)
+    ledger.record(desk.redis)
+    assert desk.spent("bud_a") == 250
+    assert ledger.sums("bud_a") == {TOTAL.window_id: 250}
+
+
 def test_a_hold_whose_draws_make_no_sense_keeps_the_shard_closed(
     desk: Desk, rebuilder: Rebuilder, client: ControlClient
 ) -> None:
