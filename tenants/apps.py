@@ -15,7 +15,9 @@ class TenantsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Give the roles their rights again whenever the owner has migrated."""
+        """Register the checks, and give the roles their rights again whenever the owner has migrated."""
+        from tenants import checks  # noqa: F401 - registers by being imported
+
         post_migrate.connect(_grant_after_migrate, sender=self, dispatch_uid="tenants.dbroles")
 
 

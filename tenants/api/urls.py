@@ -10,7 +10,7 @@ from tenants.api import budgets, customers, keys, openapi, prices, provider_acco
 urlpatterns = [
     path(
         "schema",
-        SpectacularJSONAPIView.as_view(authentication_classes=[], custom_settings=openapi.SCHEMA_SETTINGS),
+        SpectacularJSONAPIView.as_view(authentication_classes=[]),
         name="api-schema",
     ),
     path("docs", openapi.docs_page, name="api-docs"),
