@@ -18,6 +18,7 @@ from metering.anthropic import (
     usage_from_stream,
 )
 from metering.errors import UsageError
+from proxy.errors import Unfinished
 from proxy.providers.base import Report
 from proxy.streaming import Events, begins_like_events, data_of
 
@@ -139,7 +140,10 @@ def _read_misnamed(body: bytes) -> Report | None:
     if not begins_like_events(body):
         return None
     tap = MessagesTap()
-    tap.feed(body)
+    try:
+        tap.feed(body)
+    except Unfinished:
+        return None
     tap.finish()
     return tap.report()
 

@@ -13,6 +13,7 @@ import msgspec
 from metering.errors import UsageError
 from metering.usage import Usage
 from metering.usage_openai import usage_from_openai
+from proxy.errors import Unfinished
 from proxy.providers.base import Report
 from proxy.streaming import Events, begins_like_events, data_of
 
@@ -115,7 +116,10 @@ def _read_misnamed(body: bytes) -> Report | None:
     if not begins_like_events(body):
         return None
     tap = ChatTap(strip_usage=False)
-    tap.feed(body)
+    try:
+        tap.feed(body)
+    except Unfinished:
+        return None
     tap.finish()
     return tap.report()
 

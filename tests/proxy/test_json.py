@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable
 
 import httpx
+import msgspec
+import pytest
 
-from enforcement.policies import CustomerPolicy
+from enforcement.policies import CustomerPolicy, PublishedPrice
+from metering.ids import make_id
 from metering.money import parse_usd
 from tests.proxy.conftest import SIM_KEY, Bill, Proxy, Tenant, sim_prices
 from tests.proxy.echo import Echo
@@ -154,3 +157,16 @@ def test_the_models_a_caller_may_use_are_listed(acme: Tenant, proxy: Proxy) -> N
     key = acme.key(acme.customer(acme.budget()), models_allowed=("sim-m*",))
     answer = httpx.get(f"{proxy.url}/v1/models", headers={"authorization": f"Bearer {key}"})
     assert [model["id"] for model in answer.json()["data"]] == ["sim-midstream-error", "sim-mini"]
+
+
+@pytest.mark.parametrize(("provider", "bound_class"), [("openai", "exact"), ("my-server", "hard")])
+def test_a_models_name_says_nothing_where_somebody_else_serves_it(
+    acme: Tenant, chat: Chat, echo: Echo, provider: str, bound_class: str
+) -> None:
+    account = msgspec.structs.replace(
+        acme.account("main", default=True, base_url=echo.base_url), provider=provider
+    )
+    price = PublishedPrice(make_id("pri", 998), provider, "gpt-4o", 0, {"input": 10**9, "output": 10**9})
+    acme.publish(accounts=(account,), prices=(price,))
+    assert chat(acme.key(acme.customer(acme.budget())), "gpt-4o").status_code == 200
+    assert [body.bound_class for _, _, _, body in acme.rows()] == [bound_class]
