@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from redis.exceptions import RedisClusterException, RedisError
 
 from enforcement.control import Control
 from enforcement.control_calls import read_budgets_call
+from enforcement.control_client import unavailable_on_failure
 from enforcement.errors import EnforcementUnavailable, ShardClosed
 from enforcement.keys import Scope, deadlines_key, shard_key
 from enforcement.policies import BudgetRef, CustomerPolicy, KeyPolicy, TenantPolicy
@@ -253,3 +255,12 @@ def test_one_script_that_fails_fails_the_batch(control: Control, redis_client: r
 
 def test_a_client_that_was_never_used_closes() -> None:
     Control("redis+cluster://127.0.0.1:1/0").close()
+
+
+@pytest.mark.parametrize(
+    "error", [RedisError("broken"), RedisClusterException("no node is reachable"), OSError("no route")]
+)
+def test_whatever_redis_a_cluster_or_the_network_says_is_unavailable(error: Exception) -> None:
+    with pytest.raises(EnforcementUnavailable) as raised, unavailable_on_failure():
+        raise error
+    assert raised.value.__cause__ is error
