@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from enforcement.calls import Call, Script
-from enforcement.connection import BACKOFF_S, Link, ReplyError, check_server, parse_info
+from enforcement.connection import BACKOFF_S, CROWD_CALLS, Link, ReplyError, check_server, parse_info
 from enforcement.errors import EnforcementUnavailable, OutcomeUnknown, UnsafeRedis
 from enforcement.links import Links
 from tests.enforcement.desk import ACME, Desk
@@ -50,6 +50,28 @@ async def test_calls_of_one_tick_leave_in_one_write_and_come_back_in_order(
     assert len(writes) == 1
     await link.send(("PING",))
     assert len(writes) == 2
+
+
+async def test_where_calls_crowd_the_next_write_waits_for_company(links: Links) -> None:
+    link = link_of(links)
+    writer = link._writer
+    assert writer is not None
+    writes: list[bytes] = []
+    whole = writer.write
+    writer.write = lambda data: (writes.append(data), whole(data))[1]  # type: ignore[method-assign, func-returns-value]
+    waiting = [link.send(("ECHO", str(number))) for number in range(CROWD_CALLS)]
+    await asyncio.sleep(0)
+    assert len(writes) == 1
+    first = link.send(("ECHO", "first"))
+    await asyncio.sleep(0)
+    second = link.send(("ECHO", "second"))
+    assert await asyncio.gather(first, second) == [b"first", b"second"]
+    assert len(writes) == 2, "the two went out one by one"
+    await asyncio.gather(*waiting)
+
+
+async def test_links_to_a_cluster_that_were_never_started_can_be_closed() -> None:
+    await Links("redis+cluster://127.0.0.1:1", timeout_ms=100).close()
 
 
 async def test_an_error_reply_is_a_value_of_its_own_call(links: Links) -> None:

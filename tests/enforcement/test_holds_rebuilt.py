@@ -181,3 +181,24 @@ async def test_a_shard_nobody_opened_is_closed(desk: Desk, redis_url: str) -> No
     with pytest.raises(ShardClosed):
         await grant(holds, desk)
     await holds.close()
+
+
+async def test_policies_of_a_new_epoch_are_read_by_a_proxy_that_was_idle(holds: Holds, desk: Desk) -> None:
+    """Nothing but this read would tell it of the epoch: every key would be unknown to it for ever."""
+    key = ACME.key_policy("digest")
+    desk.policy(key, 3)
+    assert await holds.read_policies((key,)) == ((3, b"{}"),)
+    desk.open_shard(epoch=EPOCH + 1)
+    desk.policy(key, 4)
+    assert await holds.read_policies((key,)) == ((4, b"{}"),)
+
+
+@pytest.mark.parametrize("state", ["adopting", "closed"])
+async def test_an_absent_policy_proves_nothing_while_a_shard_is_rebuilt(
+    holds: Holds, desk: Desk, state: str
+) -> None:
+    key = ACME.key_policy("digest")
+    assert await holds.read_policies((key,)) == (None,)
+    desk.open_shard(state=state)
+    with pytest.raises(ShardClosed):
+        await holds.read_policies((key,))
