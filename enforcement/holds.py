@@ -148,9 +148,11 @@ class Holds:
     async def _read_policy(self, key: str) -> tuple[int, bytes] | None:
         shard = shard_in(key)
         version, epoch, body = await self._shards.links.read(shard, "HMGET", key, "version", "epoch", "body")
-        if version is None or body is None:
-            return None
-        if int(epoch) != await self._shards.epoch_of(shard):
+        known_epoch = await self._shards.epoch_of(shard)
+        if version is None or body is None or int(epoch) != known_epoch:
+            # Absent, or of another epoch than the one in hand: that says something only of a shard that is open.
+            known_epoch = await self._shards.open_epoch_of(shard)
+        if version is None or body is None or int(epoch) != known_epoch:
             return None
         return int(version), body
 

@@ -60,6 +60,13 @@ class Shards:
             memory = self._memories[shard]
         return memory.epoch
 
+    async def open_epoch_of(self, shard: int) -> int:
+        """Ask in which epoch a shard is open. While it is rebuilt, what is absent there proves nothing."""
+        state = await self._rejoin(shard)
+        if state != "open":
+            raise ShardClosed(f"shard {shard} is not open: it is being rebuilt")
+        return self._memories[shard].epoch
+
     async def run(self, call: Call) -> Reply:
         """Run a script; a shard that is found in a new epoch is joined first, and the call repeated once."""
         epoch = await self.epoch_of(call.shard)
@@ -98,8 +105,8 @@ class Shards:
         memory.note(reply)
         return reply
 
-    async def _rejoin(self, shard: int) -> None:
-        """Reread a shard's record; in a new epoch, adopt its open holds and replay its unrecorded ends.
+    async def _rejoin(self, shard: int) -> str:
+        """Reread a shard's record and return its state; in a new epoch, bring open holds and unrecorded ends there.
 
         Raises: ShardClosed while nobody has opened the shard for the process that serves it now.
         """
@@ -113,6 +120,7 @@ class Shards:
                 self._memories[shard] = ShardMemory(shard, int(epoch))
             elif memory.epoch != int(epoch):
                 await self._bring(memory, int(epoch))
+            return state
 
     async def _bring(self, memory: ShardMemory, epoch: int) -> None:
         holds = [hold for hold in self._open.values() if hold.ref.scope.shard == memory.shard]
