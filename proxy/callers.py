@@ -193,14 +193,16 @@ class Callers:
         )
 
     async def _read(self, scope: Scope, names: tuple[str, ...], newer_than_ms: int) -> list[Known]:
-        wanted = tuple(name for name in names if not self._is_fresh(name, newer_than_ms))
+        # Held here as well: while others are read, any may be found stale elsewhere or make room for another.
+        found = {name: self._known[name] for name in names if self._is_fresh(name, newer_than_ms)}
+        wanted = tuple(name for name in names if name not in found)
         if wanted:
             now_ms = self._clock.now_ms()
             self._metrics.policy_reads += len(wanted)
-            for name, found in zip(wanted, await self._reader.read_policies(wanted), strict=True):
+            for name, document in zip(wanted, await self._reader.read_policies(wanted), strict=True):
                 _make_room(self._known, self._policies_max)
-                self._known[name] = self._decode(scope, name, found, now_ms)
-        return [self._known[name] for name in names]
+                self._known[name] = found[name] = self._decode(scope, name, document, now_ms)
+        return [found[name] for name in names]
 
     def _is_fresh(self, name: str, newer_than_ms: int) -> bool:
         known = self._known.get(name)
