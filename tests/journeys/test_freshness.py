@@ -34,9 +34,11 @@ def is_published(stack: Stack) -> bool:
 
 @pytest.fixture(scope="module")
 def crowd(acme: Desk) -> list[str]:
-    """Two thousand customers from a file, each with a budget; their external ids."""
+    """Two thousand customers from a file, those that will call with a budget; their external ids."""
     names = [f"crowd-{number}" for number in range(CUSTOMERS)]
-    text = "external_id,name,limit_usd\n" + "".join(f"{name},Number {name},5.00\n" for name in names)
+    limits = ["5.00"] * KNOWN + [""] * (CUSTOMERS - KNOWN)
+    lines = (f"{name},Number {name},{limit}\n" for name, limit in zip(names, limits, strict=True))
+    text = "external_id,name,limit_usd\n" + "".join(lines)
     answer = acme.ask("POST", "/customers/import", {"csv": text})
     assert (answer.status_code, answer.json()["created"]) == (202, CUSTOMERS)
     wait_for(lambda: is_published(acme.stack), "the file is in force", 40)
