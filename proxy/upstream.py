@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pyreqwest.client import Client
 from pyreqwest.exceptions import (
     BuilderError,
     ClientClosedError,
@@ -19,6 +20,7 @@ from pyreqwest.exceptions import (
     PoolTimeoutError,
     PyreqwestError,
 )
+from pyreqwest.http import Url
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -144,22 +146,32 @@ class Door:
         if not isinstance(granted, Granted):
             raise NotSent("no granted hold, no request")
         client, url = await self._origins.client_for(outgoing.account.base_url, outgoing.path)
+        request = _built(client, url, granted, outgoing)
         if not await self._holds.dispatched(granted):
             raise NotSent("the hold ended before its request was sent")
         try:
-            request = (
-                client.post(url)
-                .headers([*_OWN_HEADERS, (CORRELATION_HEADER, granted.hold_id), *outgoing.headers])
-                .body_bytes(outgoing.body)
-                .streamed_read_buffer_limit(READ_AHEAD_BYTES)
-                .build_streamed()
-            )
             return Answer(request, await request.__aenter__())
         except PyreqwestError as error:
             failure = _classify(error, written=False)
             if isinstance(failure, NotSent):
                 self._origins.forget(outgoing.account.base_url)
             raise failure from error
+
+
+def _built(client: Client, url: Url, granted: Granted, outgoing: Outgoing) -> StreamRequest:
+    try:
+        return (
+            client.post(url)
+            .headers([*_OWN_HEADERS, (CORRELATION_HEADER, granted.hold_id), *outgoing.headers])
+            .body_bytes(outgoing.body)
+            .streamed_read_buffer_limit(READ_AHEAD_BYTES)
+            .build_streamed()
+        )
+    except (PyreqwestError, ValueError):
+        # Not chained: the message quotes the header, and that may be the credential.
+        raise NotSent(
+            "its request cannot be written: a header, such as the credential, is malformed"
+        ) from None
 
 
 def _classify(error: PyreqwestError, *, written: bool) -> UpstreamError:
