@@ -141,6 +141,14 @@ class Holds:
         hold = self._open.get(granted.hold_id)
         return await self._end(Ending(hold, body=body, is_unresolved=True) if hold else None)
 
+    async def abandon(self, granted: Granted, *, body: bytes) -> EndOutcome:
+        """End a hold by how far it had come: at nothing before its dispatch, else unresolved. An end given stays."""
+        hold = self._open.get(granted.hold_id)
+        if hold is None or hold.given_up_s is not None or self._upkeep.is_queued(granted.hold_id):
+            return AlreadyEnded("ended")
+        is_sent = hold.state == "dispatched"
+        return await self._end(Ending(hold, body=body if is_sent else b"", is_unresolved=is_sent))
+
     async def read_policies(self, policy_keys: tuple[str, ...]) -> tuple[tuple[int, bytes] | None, ...]:
         """Read policy documents with their versions, None where absent (or of an epoch gone by)."""
         return tuple(await asyncio.gather(*map(self._read_policy, policy_keys)))

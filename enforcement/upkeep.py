@@ -83,6 +83,10 @@ class Upkeep:
         self._queue[ending.hold.ref.hold_id] = ending
         self._queued.set()
 
+    def is_queued(self, hold_id: str) -> bool:
+        """Whether an end of this hold waits to be sent."""
+        return hold_id in self._queue
+
     def forget(self, hold_id: str) -> None:
         """Take a queued end back: its hold is asked for again."""
         self._queue.pop(hold_id, None)

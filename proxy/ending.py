@@ -38,12 +38,15 @@ class Ender(Protocol):
     async def leave_unresolved(self, granted: Granted, *, body: bytes) -> EndOutcome:
         """End a dispatched hold at its quote, unresolved."""
 
+    async def abandon(self, granted: Granted, *, body: bytes) -> EndOutcome:
+        """End a hold by how far it had come, unless it has ended."""
+
 
 @dataclass(slots=True)
 class End:
     """How a dispatched call ended upstream."""
 
-    word: str  # complete, client_gone, cut, timeout, reset, unreadable, refused, not_sent
+    word: str  # complete, client_gone, cut, timeout, reset, unreadable, refused, not_sent, failed
     status: int = 0
     upstream_request_id: str = ""
 
@@ -78,6 +81,12 @@ class Ending:
         body = self._body(admitted, end, Report())
         remaining = await self._send(admitted, self._ender.leave_unresolved(admitted.granted, body=body))
         return self._receipt(admitted.granted.cost_nanousd, Basis.UNRESOLVED, remaining)
+
+    async def abandon(self, admitted: Admitted) -> None:
+        """End a hold whose request failed in a way nobody foresaw; one that has ended stays as it is."""
+        self._alarm("abandoned", admitted)
+        body = self._body(admitted, End("failed"), Report())
+        await self._send(admitted, self._ender.abandon(admitted.granted, body=body))
 
     async def settle(self, admitted: Admitted, end: End, report: Report, call: Call) -> Receipt:
         """Book what an answer cost: by its report, else by what was relayed."""

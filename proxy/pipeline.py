@@ -61,8 +61,20 @@ class Pipeline:
             plan.caller.key.key_id,
             plan.model,
         )
+        try:
+            await self._carry_out(exchange, request, admitted)
+        except (Refusal, EnforcementUnavailable):
+            raise  # its hold was ended by what it means
+        except Exception:
+            # Nobody foresaw it. A hold that is left would be renewed for as long as this process lives.
+            await self._ending.abandon(admitted)
+            raise
+
+    async def _carry_out(self, exchange: Exchange, request: Request, admitted: Admitted) -> None:
+        plan = admitted.plan
         traits = request.dialect.traits_of(plan.account.provider)
-        prepared = request.call.prepare(model=plan.model, cap_tokens=granted.output_cap, traits=traits)
+        cap_tokens = admitted.granted.output_cap
+        prepared = request.call.prepare(model=plan.model, cap_tokens=cap_tokens, traits=traits)
         answer = await self._dispatch(exchange, request, admitted, prepared)
         try:
             await self._take(exchange, request, admitted, answer, prepared, traits)

@@ -198,3 +198,23 @@ async def test_policies_are_not_read_from_a_redis_that_is_away(holds: Holds, des
     desk.redis.set(ACME.tenant_policy(), "no hash")
     with pytest.raises(EnforcementUnavailable):
         await holds.read_policies((ACME.tenant_policy(),))
+
+
+async def test_a_hold_is_abandoned_by_how_far_it_had_come(holds: Holds, desk: Desk) -> None:
+    assert isinstance(await holds.abandon(await grant(holds, desk), body=b"{}"), Ended)
+    assert desk.events() == []
+    sent = await send(holds, desk)
+    assert isinstance(await holds.abandon(sent, body=b"{}"), Ended)
+    assert [event["basis"] for event in desk.events()] == ["unresolved"]
+    assert await holds.abandon(sent, body=b"{}") == AlreadyEnded("ended")
+    assert (holds.open_holds, desk.spent("bud_a"), desk.held("bud_a")) == (0, 1000, 0)
+
+
+async def test_an_end_that_waits_to_be_sent_is_not_given_up(holds: Holds, desk: Desk) -> None:
+    sent = await send(holds, desk)
+    lose_replies(holds, 1)
+    with pytest.raises(EnforcementUnavailable):
+        await holds.settle(sent, settlement(300))
+    assert await holds.abandon(sent, body=b"{}") == AlreadyEnded("ended")
+    await until(lambda: holds.open_holds == 0)
+    assert desk.spent("bud_a") == 300

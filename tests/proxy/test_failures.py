@@ -201,3 +201,32 @@ def test_logs_hold_no_secrets_and_no_bodies(acme: Tenant, chat: Chat, proxy: Pro
     assert "Traceback" not in text
     for secret in (key, "sk-sim-", "very private", "sk-wrong"):
         assert secret not in text
+
+
+def test_an_answer_nobody_foresaw_leaves_no_hold_behind(
+    acme: Tenant, chat: Chat, echo: Echo, proxy: Proxy
+) -> None:
+    """A header that is no text raised past every end: the hold was renewed for as long as the process lived."""
+    echo.extra_headers = b"x-request-id: \xff\xfe\r\n"
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    budget = acme.budget()
+    assert chat(acme.key(acme.customer(budget))).status_code == 500
+    [(kind, basis, cost, body)] = acme.rows()
+    assert (kind, basis, body.end) == ("expired", "unresolved", "failed")
+    assert acme.spent(budget) == (cost, 0)
+    assert proxy.metric("farebox_open_holds") == 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"key": "sk-with\na-line-end"}, {"base_url": f"https://{'a' * 64}.example"}]
+)
+def test_a_request_that_cannot_be_written_costs_nothing(
+    acme: Tenant, chat: Chat, proxy: Proxy, changes: dict[str, str]
+) -> None:
+    budget = acme.budget()
+    acme.publish(accounts=(acme.account("main", default=True, **changes),))
+    answer = chat(acme.key(acme.customer(budget)))
+    assert answer.status_code >= 500
+    assert "a-line-end" not in answer.text + proxy.log.read_text()
+    assert acme.spent(budget) == (0, 0)
+    assert proxy.metric("farebox_open_holds") == 0
