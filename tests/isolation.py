@@ -128,7 +128,8 @@ def everything_of(desk: Desk, client: redis.Redis) -> dict[str, Any]:
             found[table] = cursor.fetchall()
     owned = {b"tenant_id": desk.scope.tenant_id.encode(), b"mode": desk.mode.encode()}
     for stream in (usage_key(desk.scope.shard), arrivals_key(desk.scope.shard)):
-        found[stream] = [entry for entry in client.xrange(stream) if owned.items() <= entry[1].items()]
+        entries: list[Any] = client.xrange(stream) or []
+        found[stream] = [entry for entry in entries if owned.items() <= entry[1].items()]
     start = f"{{s{desk.scope.shard}}}:{desk.scope.tenant_id}:{desk.mode}:"
     for key in client.scan_iter(f"{start}*", count=1000):
         found[key.decode()] = client.dump(key)

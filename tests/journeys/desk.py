@@ -14,7 +14,7 @@ import httpx
 
 from tests.stack import Stack, wait_for
 
-MESSAGES = [{"role": "user", "content": "Say hello"}]
+MESSAGES: Any = [{"role": "user", "content": "Say hello"}]
 _numbers = itertools.count(1)
 
 

@@ -61,7 +61,11 @@ def said(stack: Stack, acme: Desk, desks: dict[str, Desk]) -> list[str]:
     wrong_credential = f"sk-sim-{secrets.token_hex(12)}"
     acme.account(wrong, f"{stack.address('acme-live')}/v1", wrong_credential)
     rotated = acme.do("POST", f"/keys/{poor.key_id}/rotate", {"overlap_seconds": 60})["key"]
-    fields = {"messages": SPOKEN, "user": f"{MARK}-user", "metadata": {"note": f"{MARK} metadata"}}
+    fields: dict[str, Any] = {
+        "messages": SPOKEN,
+        "user": f"{MARK}-user",
+        "metadata": {"note": f"{MARK} metadata"},
+    }
     answer = acme.chat(made.key, "sim-tools", tools=TOOLS, headers=HEADERS, **fields)
     assert f"{MARK} said by the model" in answer.text, "the marks must come back in the completion"
     for stream in (False, True):

@@ -49,7 +49,7 @@ def connect(stack: Stack) -> Iterator[Connect]:
 
 def ask(client: openai.OpenAI, model: str = "sim-mini", **fields: Any) -> Any:
     """One plain call."""
-    return client.chat.completions.create(model=model, messages=MESSAGES, **fields)  # type: ignore[call-overload]
+    return client.chat.completions.create(model=model, messages=MESSAGES, **fields)
 
 
 def test_a_whole_answer_with_its_usage_and_its_cost(connect: Connect, customer: Made) -> None:
@@ -58,6 +58,7 @@ def test_a_whole_answer_with_its_usage_and_its_cost(connect: Connect, customer: 
     )
     answer = raw.parse()
     assert answer.choices[0].message.content
+    assert answer.usage is not None
     usage = answer.usage
     cost = usage.prompt_tokens * 1_000 + usage.completion_tokens * 2_000  # nano-dollars a token
     assert Stack.nanousd(raw.headers["farebox-cost-usd"]) == cost
@@ -97,6 +98,7 @@ async def test_the_async_client_does_the_same(stack: Stack, customer: Made) -> N
     base_url = f"{stack.address('proxy2')}/v1"
     async with openai.AsyncOpenAI(base_url=base_url, api_key=customer.key) as client:
         answer = await client.chat.completions.create(model="sim-mini", messages=MESSAGES)
+        assert answer.usage is not None
         assert answer.usage.total_tokens
         stream = await client.chat.completions.create(
             model="sim-tools", messages=MESSAGES, tools=TOOLS, stream=True
@@ -170,9 +172,9 @@ def test_headers_of_ours_reach_the_books(acme: Desk, connect: Connect, customer:
 def test_a_request_too_large_is_refused_in_the_clients_own_words(
     stack: Stack, connect: Connect, customer: Made
 ) -> None:
-    large = [{"role": "user", "content": "x" * 600_000}]
+    large: Any = [{"role": "user", "content": "x" * 600_000}]
     with watching(stack) as seen, pytest.raises(openai.APIStatusError) as raised:
-        connect(customer.key).chat.completions.create(model="sim-mini", messages=large)  # type: ignore[arg-type]
+        connect(customer.key).chat.completions.create(model="sim-mini", messages=large)
     assert (raised.value.status_code, raised.value.code) == (413, "body_too_large")
     assert "500000" in raised.value.message
     assert (seen.codes, seen.upstream) == (["body_too_large"], [])

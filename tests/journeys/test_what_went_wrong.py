@@ -24,7 +24,7 @@ def message_of(stack: Stack, key: str, model: str = "sim-mini") -> tuple[int, st
     """What the official client raises for a call: status, code, message."""
     client = openai.OpenAI(base_url=f"{stack.address('proxy1')}/v1", api_key=key)
     with client, watching(stack) as seen, pytest.raises(openai.APIStatusError) as raised:
-        client.chat.completions.create(model=model, messages=MESSAGES)  # type: ignore[arg-type]
+        client.chat.completions.create(model=model, messages=MESSAGES)
     assert len(seen.codes) == 1, f"tried {len(seen.codes)} times"
     return raised.value.status_code, str(raised.value.code), raised.value.message
 
