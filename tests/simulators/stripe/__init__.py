@@ -1,0 +1,3 @@
+"""The stand-in Stripe, as a process on loopback."""
+
+from __future__ import annotations
