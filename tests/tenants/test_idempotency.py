@@ -10,9 +10,10 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from config.secretkey import make_secret_key
 from enforcement.control import Control
 from tenants.actions import customers
-from tenants.api.idempotency import ABANDONED_AFTER, KEPT_FOR, drop_old_answers
+from tenants.api.idempotency import ABANDONED_AFTER, KEPT_FOR, drop_old_answers, reseal_answers
 from tenants.models import Customer, IdempotentAnswer, Key
 from tests.factories import Holding, make_api_key
 from tests.tenants.conftest import Api
@@ -94,3 +95,13 @@ def test_answers_are_kept_for_a_day(client: APIClient) -> None:
     assert post(client, "/customers", {"external_id": "b"}).status_code == 201
     IdempotentAnswer.objects.update(created_at=timezone.now() - KEPT_FOR - timedelta(seconds=1))
     assert drop_old_answers() == 1
+
+
+def test_kept_answers_outlive_the_secret_key_they_were_sealed_with(client: APIClient, settings: Any) -> None:
+    first = post(client, "/customers", {"external_id": "a"})
+    settings.FAREBOX_SECRET_KEYS = (make_secret_key(), *settings.FAREBOX_SECRET_KEYS)
+    assert reseal_answers() == 1
+    assert reseal_answers() == 0
+    settings.FAREBOX_SECRET_KEYS = settings.FAREBOX_SECRET_KEYS[:1]
+    again = post(client, "/customers", {"external_id": "a"})
+    assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
