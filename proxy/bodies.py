@@ -11,7 +11,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def edited(body: bytes, changes: Mapping[str, object]) -> bytes:
-    """Return a body with some outermost fields set; the very same bytes when nothing changes.
+    """Return a body with some outermost fields set, or left out (UNSET); the very same bytes when nothing changes.
 
     Raises: msgspec.DecodeError when it is no object.
     """
@@ -19,7 +19,10 @@ def edited(body: bytes, changes: Mapping[str, object]) -> bytes:
         return body
     fields = _fields.decode(body)
     for name, value in changes.items():
-        fields[name] = msgspec.Raw(_encode(value))
+        if value is msgspec.UNSET:
+            fields.pop(name, None)
+        else:
+            fields[name] = msgspec.Raw(_encode(value))
     return _encode(fields)
 
 

@@ -63,9 +63,7 @@ class ChatCall:
         changes: dict[str, object] = {}
         if model != request.model:
             changes["model"] = model
-        named = request.max_completion_tokens or request.max_tokens
-        if named != cap_tokens:
-            changes[request.cap_field if named else traits.cap_field or cap_field_of(model)] = cap_tokens
+        changes.update(_cap_changes(request, cap_tokens, traits.cap_field or cap_field_of(model)))
         inject = self.stream and traits.takes_stream_options and not request.include_usage
         if inject:
             changes["stream_options"] = with_member(self._body, "stream_options", {"include_usage": True})
@@ -82,6 +80,17 @@ class ChatCall:
     def _as(self, model: str) -> ChatRequest:
         request = self._request
         return request if model == request.model else msgspec.structs.replace(request, model=model)
+
+
+def _cap_changes(request: ChatRequest, cap_tokens: int, taken: str) -> dict[str, object]:
+    """Write the output cap in the caller's spelling, unless the model takes the older one alone."""
+    if request.max_completion_tokens is not None and taken == "max_tokens":
+        # DeepSeek passes over a spelling it does not know (tried by others, 2026-08): the output would have no cap.
+        return {"max_completion_tokens": msgspec.UNSET, "max_tokens": cap_tokens}
+    named = request.max_completion_tokens or request.max_tokens
+    if named == cap_tokens:
+        return {}
+    return {request.cap_field if named else taken: cap_tokens}
 
 
 class OpenAIChat:

@@ -81,6 +81,16 @@ def test_the_cap_is_sent_in_openais_own_spelling_to_openai(acme: Tenant, chat: C
     assert "max_completion_tokens" not in sent
 
 
+def test_a_cap_is_sent_in_the_spelling_that_the_provider_obeys(acme: Tenant, chat: Chat, echo: Echo) -> None:
+    """Some who know ``max_tokens`` alone pass over the newer spelling: nothing would cap what was quoted."""
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    key = acme.key(acme.customer(acme.budget()))
+    assert chat(key, max_completion_tokens=5, max_tokens=None).status_code == 200
+    sent = json.loads(echo.bodies[-1])
+    assert sent["max_tokens"] == 5
+    assert "max_completion_tokens" not in sent
+
+
 def test_a_providers_headers_and_a_callers_headers_stay_where_they_belong(
     acme: Tenant, chat: Chat, echo: Echo
 ) -> None:
