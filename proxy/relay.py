@@ -33,6 +33,7 @@ class Relay:
         self._admitted = admitted
         self._tap = tap
         self._settings = settings
+        self._drain_ms = admitted.plan.caller.tenant.policy.drain_seconds * 1000
         self._sending = False
 
     async def run(self, answer: Answer, end: End, ending: Ending, headers: Headers) -> None:
@@ -41,8 +42,8 @@ class Relay:
         exchange.started = True
         all_headers = [*answer.forwarded_headers(), *headers, *_STREAM_HEADERS]
         await exchange.send({"type": "http.response.start", "status": answer.status, "headers": all_headers})
-        drain_ms = self._admitted.plan.caller.tenant.policy.drain_seconds * 1000
-        caller = asyncio.create_task(watch_caller(exchange.receive, exchange.watch, drain_ms=drain_ms))
+        watching = watch_caller(exchange.receive, exchange.watch, drain_ms=self._drain_ms)
+        caller = asyncio.create_task(watching)
         relaying = time.perf_counter()
         try:
             end.word = await self._pump(answer)
@@ -70,8 +71,10 @@ class Relay:
         except TimeoutError:
             if watch.cut_word:
                 return watch.cut_word
-            # A caller that does not read for so long has gone as well.
-            watch.caller_gone = watch.caller_gone or self._sending
+            if self._sending and not watch.caller_gone:
+                # A caller that does not read for so long has gone as well: upstream is read on without it.
+                watch.leave(self._drain_ms)
+                return await self._pump(answer)
             return "client_gone" if watch.caller_gone else "timeout"
         return "client_gone" if watch.caller_gone else "complete"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -286,3 +287,25 @@ def test_the_service_tier_that_the_provider_reports_sets_the_price(
     stream(proxy, key, stream=streams)
     [*_, (_, basis, cost, body)] = acme.rows()
     assert (basis, cost) == ("estimated", body.quote_cost_nanousd)
+
+
+def test_a_caller_that_never_reads_is_charged_for_what_the_provider_reports(
+    acme: Tenant, proxy: Proxy, echo: Echo
+) -> None:
+    """It stays connected and lets the buffers fill: upstream is read on, as after a hang-up."""
+    echo.kind = b"text/event-stream"
+    echo.pieces = [*[chunk("x" * 100_000)] * 200, chunk(usage=USAGE), b"data: [DONE]\n\n"]
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    budget = acme.budget()
+    key = acme.key(acme.customer(budget))
+    body = json.dumps({"model": "sim-mini", "stream": True, "messages": [{"role": "user", "content": "x"}]})
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        address = httpx.URL(proxy.url)
+        caller.connect((address.host, address.port))
+        head = f"host: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}"
+        caller.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n{body}".encode())
+        wait_for(acme.rows)
+    [(kind, basis, cost, event)] = acme.rows()
+    assert (kind, basis, cost, event.end) == ("settled", "reported", COST, "client_gone")
+    assert acme.spent(budget) == (COST, 0)
