@@ -1,7 +1,8 @@
 """The journey itself, run by a Python that has Playwright: a JSON object with addresses and a sign-in on its stdin.
 
 Sign in, make a customer with budget and key, call, see the request and the gauge move, be refused at the limit, raise
-it, be served again. Then every page once more on a narrow screen, in the dark, and without JavaScript.
+it, be served again. Then every page once more on narrow and wide screens, in the dark, by keyboard alone, under axe's
+eyes, and without JavaScript.
 """
 
 from __future__ import annotations
@@ -11,26 +12,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.access import find_pages, find_unreachable, find_violations, skip_to_content
 
 # A call is on the screen within two seconds.
 SEEN_MS = 2_000
 LIMIT_USD = "0.0009"
 CALLS_MAX = 40
-PAGES = (
-    "",
-    "customers/",
-    "customers/new/",
-    "requests/",
-    "unresolved/",
-    "provider-accounts/",
-    "keys/",
-    "members/",
-)
 WIDTHS = (360, 768, 1280, 1920)
+CHECKED_WIDTHS = (360, 1280)
+# What no link of a desk leads to.
+OUTSIDE = ("/accounts/password/change/", "/api/docs", "/docs/", "/docs/errors")
 
 
 def say(line: str) -> None:
@@ -39,9 +34,9 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def call(proxy: str, key: str) -> int:
+def call(proxy: str, key: str, model: str = "sim-mini") -> int:
     """Make a call as the snippet says; returns its status."""
-    body = {"model": "sim-mini", "max_tokens": 200, "messages": [{"role": "user", "content": "Say hello"}]}
+    body = {"model": model, "max_tokens": 200, "messages": [{"role": "user", "content": "Say hello"}]}
     request = urllib.request.Request(
         f"{proxy}/v1/chat/completions",
         json.dumps(body).encode(),
@@ -76,6 +71,7 @@ def walk_the_journey(page: Page, given: dict[str, Any]) -> str:
     key = page.locator("#secret").inner_text()
     assert key.startswith("fbx_ck_test_"), key
     expect(page.locator("#curl")).to_contain_text(key)
+    check(page, given)
     page.get_by_role("link", name="To Journey").click()
     expect(page.get_by_text("No requests yet.")).to_be_visible()
 
@@ -93,45 +89,87 @@ def walk_the_journey(page: Page, given: dict[str, Any]) -> str:
     page.get_by_role("button", name="Set limit").click()
     expect(page.get_by_text("The limit is $5.00 from the next call on.")).to_be_visible()
     assert call(given["proxy"], key) == 200
+    assert [call(given["proxy"], key, given["broken_model"]) for _ in range(2)] == [500, 500]
+    expect(page.locator("#customer-calls .basis-unresolved")).to_have_count(2, timeout=SEEN_MS)
     return page.url
 
 
-def look_everywhere(browser: Browser, given: dict[str, Any], customer: str, shots: Path) -> None:
-    """Every page at every width, light and dark."""
-    for scheme in ("light", "dark"):
-        for width in WIDTHS:
+def resolve_one(page: Page, given: dict[str, Any], desk: str) -> None:
+    """Say by keyboard alone that the provider never billed one of two unresolved calls."""
+    page.goto(f"{desk}unresolved/")
+    expect(page.locator("input[name=event]")).to_have_count(2)
+    page.locator("input[name=event]").first.focus()
+    page.keyboard.press("Space")
+    page.get_by_label("How do you know?").focus()
+    page.keyboard.type("the provider's bill of November")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Resolve 1 call?")).to_be_visible()
+    check(page, given)
+    page.get_by_role("button", name="Resolve").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Resolved: 1.")).to_be_visible()
+
+
+def check(page: Page, given: dict[str, Any]) -> None:
+    """Have axe look at the page as it is now."""
+    found = find_violations(page, given["axe"]) if given["axe"] else []
+    assert found == [], "\n".join(found)
+
+
+def look_everywhere(browser: Browser, given: dict[str, Any], pages: list[str]) -> None:
+    """Every page at every width, and in the dark at the narrow and the common one."""
+    for scheme, widths in (("light", WIDTHS), ("dark", CHECKED_WIDTHS)):
+        for width in widths:
             context = browser.new_context(
                 viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
             )
-            look(context.new_page(), given, customer, shots=shots, name=f"{width}-{scheme}")
+            look(context.new_page(), given, pages, name=f"{width}-{scheme}")
             context.close()
 
 
-def look(page: Page, given: dict[str, Any], customer: str, *, shots: Path, name: str) -> None:
-    """Every page once: nothing sticks out, nothing comes from elsewhere, the browser complains of nothing."""
+def look(page: Page, given: dict[str, Any], pages: list[str], *, name: str) -> None:
+    """Every page once: nothing sticks out, nothing comes from elsewhere, neither axe nor the browser complains."""
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    page.on("console", lambda message: complaints.append(f"{message.text} {message.location}"))
     page.on(
         "request", lambda request: complaints.append(request.url) if given["web"] not in request.url else None
     )
-    desk = sign_in(page, given)
+    page.goto(f"{given['web']}/")
+    check(page, given)
+    sign_in(page, given)
     width = page.evaluate("window.innerWidth")
-    for number, address in enumerate([*(desk + path for path in PAGES), customer]):
+    for number, address in enumerate(pages):
         page.goto(address)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{address} is {wide} px wide on a screen of {width}"
-        page.screenshot(path=str(shots / f"{number}-{name}.png"), full_page=True)
-    assert complaints == [], complaints
+        if width in CHECKED_WIDTHS:
+            page.screenshot(path=f"{given['shots']}/{number:02d}-{name}.png", full_page=True)
+            complaints += find_violations(page, given["axe"]) if given["axe"] else []
+    assert complaints == [], "\n".join(complaints)
 
 
-def go_without_javascript(browser: Browser, given: dict[str, Any], customer: str) -> None:
+def go_by_keyboard(browser: Browser, given: dict[str, Any], pages: list[str]) -> None:
+    """Every action of every page is within reach of the Tab key, and seen when it is reached."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(sign_in(page, given))
+    skip_to_content(page)
+    complaints: list[str] = []
+    for address in pages:
+        page.goto(address)
+        complaints += find_unreachable(page)
+    context.close()
+    assert complaints == [], "\n".join(complaints)
+
+
+def go_without_javascript(browser: Browser, given: dict[str, Any], pages: list[str], customer: str) -> None:
     """The same pages and forms serve a browser that runs no script."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     desk = sign_in(page, given)
-    for path in PAGES:
-        page.goto(desk + path)
-        expect(page.locator("h1")).to_be_visible()
+    for address in pages:
+        page.goto(address)
+        expect(page.locator("h1").first).to_be_visible()
     page.goto(f"{desk}customers/?q=journ")
     expect(page.get_by_role("link", name="Journey")).to_be_visible()
     page.goto(customer)
@@ -145,14 +183,22 @@ def go_without_javascript(browser: Browser, given: dict[str, Any], customer: str
 def main() -> None:
     """Run it all and leave pictures."""
     given = json.load(sys.stdin)
-    shots = Path(given["shots"])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=given["chromium"], args=["--no-sandbox"])
-        customer = walk_the_journey(browser.new_page(), given)
+        first = browser.new_page()
+        customer = walk_the_journey(first, given)
         say("journey done")
-        look_everywhere(browser, given, customer, shots)
-        say(f"{len(PAGES) + 1} pages seen at {len(WIDTHS)} widths, light and dark; pictures in {shots}")
-        go_without_javascript(browser, given, customer)
+        desk = customer.partition("customers/")[0]
+        resolve_one(first, given, desk)
+        pages = [*find_pages(first, desk), *(given["web"] + path for path in OUTSIDE)]
+        look_everywhere(browser, given, pages)
+        eyes = "axe finds nothing serious" if given["axe"] else "SKIPPED: axe, which npm would bring"
+        say(
+            f"{len(pages)} pages seen at {len(WIDTHS)} widths, light and dark; {eyes}; pictures in {given['shots']}"
+        )
+        go_by_keyboard(browser, given, pages)
+        say("every action within reach of the keyboard")
+        go_without_javascript(browser, given, pages, customer)
         say("and without JavaScript")
         browser.close()
 

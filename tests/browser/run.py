@@ -1,7 +1,7 @@
 """`python -m tests.browser.run`: the journey in Chromium over a stack of its own.
 
-Playwright is no dependency of ours: it goes into a throw-away environment. Where Chromium is absent this says so and
-leaves with 77, the exit code of a test that was skipped.
+Playwright and axe are no dependencies of ours: they go into a throw-away folder. Where Chromium is absent this says so
+and leaves with 77, the exit code of a test that was skipped; where npm is, axe's part is skipped, aloud.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 from pathlib import Path
 
-from tests.stack import Stack, running_stack
+from tests.stack import ROOT, Stack, running_stack
 
 SKIPPED = 77
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PLAYWRIGHT = "playwright>=1.40"
+AXE = "axe-core@4"
+# A model of the simulator whose calls fail in a way that may have been billed.
+BROKEN_MODEL = "sim-error-500"
 FOLDER = Path(tempfile.gettempdir()) / "farebox-browser"
 
 
@@ -38,10 +42,30 @@ def playwright_python() -> Path:
     return python
 
 
+def read_axe() -> str:
+    """The text of axe, fetched once from the npm registry; empty where there is no npm, or it gets nothing."""
+    folder = FOLDER / "axe"
+    script = folder / "axe.min.js"
+    npm = shutil.which("npm")
+    if not script.exists() and npm is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        fetched = subprocess.run(
+            [npm, "pack", "--silent", AXE], cwd=folder, capture_output=True, text=True, check=False
+        )
+        if fetched.returncode == 0:
+            with tarfile.open(folder / fetched.stdout.strip()) as packed:
+                member = packed.extractfile("package/axe.min.js")
+                assert member is not None
+                script.write_bytes(member.read())
+    return script.read_text() if script.exists() else ""
+
+
 def walk(stack: Stack, chromium: str) -> int:
     """Run the journey against a stack; returns its exit code."""
     shots = FOLDER / "pictures"
-    shots.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(shots, ignore_errors=True)
+    shots.mkdir(parents=True)
+    stack.model(BROKEN_MODEL)
     given = {
         "web": stack.address("web"),
         "proxy": stack.address("proxy1"),
@@ -49,10 +73,11 @@ def walk(stack: Stack, chromium: str) -> int:
         "password": stack.tenant["password"],
         "chromium": chromium,
         "shots": str(shots),
+        "axe": read_axe(),
+        "broken_model": BROKEN_MODEL,
     }
-    journey = Path(__file__).with_name("journey.py")
-    command = [str(playwright_python()), str(journey)]
-    return subprocess.run(command, input=json.dumps(given).encode(), check=False).returncode
+    command = [str(playwright_python()), "-m", "tests.browser.journey"]
+    return subprocess.run(command, cwd=ROOT, input=json.dumps(given).encode(), check=False).returncode
 
 
 def main() -> int:
