@@ -122,7 +122,7 @@ def load_checker(path: Path) -> tuple[Checker | None, str]:
         return None, f"package {error.name} is not installed"
     if not path.is_file():
         return None, f"{path} is not there"
-    spec = _with_null_choices(json.loads(path.read_text()))
+    spec = _with_nulls(json.loads(path.read_text()))
     resource = referencing.Resource(contents=spec, specification=draft)
     registry = referencing.Registry().with_resource(_SPEC_URI, resource)
 
@@ -167,14 +167,16 @@ def _absolute(node: Any) -> Any:
     return node
 
 
-def _with_null_choices(node: Any) -> Any:
-    # A nullable choice allows null although its list does not say so.
+def _with_nulls(node: Any) -> Any:
+    # A nullable choice allows null although its list does not say so; nor do the schemas it is any of.
     if isinstance(node, dict):
         if node.get("nullable") and isinstance(node.get("enum"), list) and None not in node["enum"]:
             node["enum"] = [*node["enum"], None]
+        if node.get("nullable") and isinstance(node.get("anyOf"), list):
+            node["anyOf"] = [*node["anyOf"], {"enum": [None]}]
         for below in node.values():
-            _with_null_choices(below)
+            _with_nulls(below)
     elif isinstance(node, list):
         for below in node:
-            _with_null_choices(below)
+            _with_nulls(below)
     return node

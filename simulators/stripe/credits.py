@@ -139,7 +139,7 @@ def apply_credit(world: World, book: Book, invoice: Obj) -> None:
             used_minor += drawn_minor
             amounts.append({
                 "amount": drawn_minor, "type": "credit_balance_transaction",
-                "credit_balance_transaction": make_id("cbtxn"), "discount": None,
+                "credit_balance_transaction": make_id("cbtxn"),
             })  # fmt: skip
     invoice["total_pretax_credit_amounts"] = amounts
     add_up(invoice, credit_minor=used_minor)

@@ -35,7 +35,7 @@ def start(world: World, book: Book, *, customer: str, items: list[Obj], options:
         "id": name, "object": "subscription",
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": anchor_s,
-        "billing_cycle_anchor_config": as_mapping(options.get("billing_cycle_anchor_config"), "config") or None,
+        "billing_cycle_anchor_config": _shown_config(options),
         "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
         "billing_schedules": [], "billing_thresholds": None, "cancel_at": None,
         "cancel_at_period_end": as_bool(options.get("cancel_at_period_end", "false"), "cancel_at_period_end"),
@@ -250,6 +250,13 @@ def _read_anchor(options: Obj, now_s: int) -> int:
     if anchor_s < now_s:
         raise invalid("billing_cycle_anchor must be in the future.", param="billing_cycle_anchor")
     return anchor_s
+
+
+def _shown_config(options: Obj) -> Obj | None:
+    config = as_mapping(options.get("billing_cycle_anchor_config"), "billing_cycle_anchor_config")
+    names = ("day_of_month", "hour", "minute", "month", "second")
+    shown = {name: as_int(config[name], name) if name in config else None for name in names}
+    return shown if config else None
 
 
 def _living(call: Call) -> Obj:

@@ -20,6 +20,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 KEY = "sk_test_sim"
+# A Python with httptools, openapi-schema-validator and referencing has the simulator check all it is asked and says.
+PYTHON = os.environ.get("STRIPE_SIM_PYTHON", sys.executable)
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
 Json = Any
 
@@ -125,8 +127,18 @@ def wait_until(true: Callable[[], bool], *, seconds_max: float = 5.0) -> None:
         time.sleep(0.01)
 
 
+def answer_problems(stripe: Stripe) -> dict[str, list[str]]:
+    """What the answers so far had that Stripe's description has not, by endpoint."""
+    log = stripe.told("log")
+    return {
+        f"{each['method']} {each['path']}": each["answer_problems"]
+        for each in log
+        if "answer_problems" in each
+    }
+
+
 @contextmanager
-def run_stripe(*arguments: str, python: str = sys.executable) -> Iterator[Stripe]:
+def run_stripe(*arguments: str, python: str = PYTHON) -> Iterator[Stripe]:
     """Run a simulator until the block ends."""
     command = [python, "-m", "simulators.stripe", "--port", "0", *arguments]
     environment = {**os.environ, "FAREBOX_ENV": "development"}
@@ -150,11 +162,13 @@ def running() -> Iterator[Stripe]:
 
 
 @pytest.fixture
-def stripe(running: Stripe) -> Stripe:
+def stripe(running: Stripe) -> Iterator[Stripe]:
     """The session's simulator, emptied, its clock standing at the start of a year."""
     running.sim("reset")
     running.sim("clock", now=START, frozen=True)
-    return running
+    yield running
+    # Where Stripe's own description is at hand, no answer may differ from it.
+    assert answer_problems(running) == {}
 
 
 class Inbox(ThreadingHTTPServer):

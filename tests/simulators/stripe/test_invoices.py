@@ -176,7 +176,8 @@ def test_credit_is_drawn_when_an_invoice_is_finalized(stripe: Stripe) -> None:
         40,
         100,
     )
-    (balance,) = stripe.get("/v1/billing/credit_balance_summary", customer=customer)["balances"]
+    scope = {"filter[type]": "applicability_scope", "filter[applicability_scope][price_type]": "metered"}
+    (balance,) = stripe.get("/v1/billing/credit_balance_summary", customer=customer, **scope)["balances"]
     assert balance["available_balance"]["monetary"]["value"] == 0
     assert stripe.send("POST", f"/v1/billing/credit_grants/{grant['id']}/void").status_code == 400
 

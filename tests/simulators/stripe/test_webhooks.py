@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from functools import partial
 
 from tests.simulators.stripe.conftest import Inbox, Stripe, wait_until
 
@@ -15,6 +16,10 @@ def is_signed(body: bytes, header: str, secret: str) -> bool:
     wanted = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     fresh = abs(time.time() - int(stamp)) < 300
     return fresh and wanted in {value for name, value in parts if name == "v1"}
+
+
+def has_come(inbox: Inbox, count: int) -> bool:
+    return len(inbox.received) == count
 
 
 def register(stripe: Stripe, inbox: Inbox, *kinds: str) -> dict[str, str]:
@@ -85,7 +90,7 @@ def test_a_delivery_can_be_repeated_forged_aged_and_changed(stripe: Stripe, inbo
     wishes: list[dict[str, object]] = [{"times": 1}, {"forged": True}, {"offset_s": -400}]
     for count, more in enumerate(wishes, start=2):
         stripe.sim("webhooks/send", event=name, endpoint=endpoint["id"], **more)
-        wait_until(lambda count=count: len(inbox.received) == count)
+        wait_until(partial(has_come, inbox, count))
     signed = [is_signed(body, header, endpoint["secret"]) for body, header in inbox.received]
     assert signed == [True, True, False, False]
 
