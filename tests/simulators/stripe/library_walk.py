@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import urllib.request
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import stripe
 
 BASE = sys.argv[1]
 START = 1_767_225_600
-WHSEC = "whsec_walk"
 
 
 def client(key: str = "sk_test_sim", **more: Any) -> Any:
@@ -47,7 +50,7 @@ def walk_billing(api: Any) -> dict[str, Any]:
         "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
     })  # fmt: skip
     bad = error_of(lambda: api.v1.prices.create({
-        "currency": "usd", "product": product.id, "unit_amount_decimal": __import__("decimal").Decimal("0.0000001"),
+        "currency": "usd", "product": product.id, "unit_amount_decimal": Decimal("0.0000001"),
     }))  # fmt: skip
     subscription = api.v1.subscriptions.create({
         "customer": customer.id, "items": [{"price": price.id}],
@@ -125,12 +128,83 @@ def walk_checkout(api: Any, customer: str) -> dict[str, Any]:
     return {"session": session.status, "grant": grant.amount.monetary.value, "secret": hook.secret[:6]}
 
 
+class Inbox(BaseHTTPRequestHandler):
+    """Keeps what it is sent."""
+
+    received: list[tuple[bytes, str]] = []
+
+    def do_POST(self) -> None:
+        """Take a delivery."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        Inbox.received.append((body, self.headers["stripe-signature"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+def walk_webhooks(api: Any) -> dict[str, Any]:
+    """Be sent a snapshot and a thin event, and read both."""
+    server = HTTPServer(("127.0.0.1", 0), Inbox)
+    url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+    hook = api.v1.webhook_endpoints.create({"url": url, "enabled_events": ["customer.created"]})
+    destination = api.v2.core.event_destinations.create({
+        "name": "thin", "type": "webhook_endpoint", "event_payload": "thin",
+        "enabled_events": ["v1.billing.meter.error_report_triggered"],
+        "webhook_endpoint": {"url": url}, "include": ["webhook_endpoint.signing_secret"],
+    })  # fmt: skip
+    taking = threading.Thread(target=lambda: [server.handle_request() for _ in range(2)])
+    taking.start()
+    api.v1.customers.create({"name": "Globex"})
+    api.v2.billing.meter_events.create(event("cus_gone", "1", identifier="five"))
+    taking.join(10)
+    server.server_close()
+    parcels = {b'"v2.core.event"' in body: (body, signature) for body, signature in Inbox.received}
+    snapshot = api.construct_event(*parcels[False], hook.secret)
+    thin = api.parse_event_notification(*parcels[True], destination.webhook_endpoint.signing_secret)
+    forged = error_of(lambda: api.construct_event(*parcels[False], "whsec_other"))
+    return {
+        "snapshot": snapshot.type, "thin": thin.type, "forged": type(forged).__name__,
+        "meter_of_thin": thin.fetch_related_object().event_name,
+        "fetched": thin.fetch_event().data.reason.error_count,
+    }  # fmt: skip
+
+
+def set_fault(kind: str, **more: object) -> None:
+    """Have the next customer's creation go wrong."""
+    body = json.dumps({"kind": kind, "path": "^/v1/customers$", "method": "POST"} | more).encode()
+    urllib.request.urlopen(f"{BASE}/_sim/faults", data=body).close()
+
+
+def walk_faults() -> dict[str, Any]:
+    """Count the calls that the library makes by itself when it may try twice more."""
+    api = client()
+    faults = ["rate_limited", "lock_timeout", "conflict_409", "html_502", "error_500", "drop"]
+    met: dict[str, Any] = {}
+    for kind in faults:
+        set_fault(kind, times=0)
+        before = calls_made()
+        raised = error_of(lambda: api.v1.customers.create({"name": "x"}, {"max_network_retries": 2}))
+        met[kind] = [calls_made() - before, type(raised).__name__]
+        clearing = urllib.request.Request(f"{BASE}/_sim/faults", method="DELETE")
+        urllib.request.urlopen(clearing).close()
+    return {"faults": met}
+
+
+def calls_made() -> int:
+    """Count the requests that reached the simulator."""
+    with urllib.request.urlopen(f"{BASE}/_sim/truth") as answer:
+        return int(json.load(answer)["requests"])
+
+
 def main() -> None:
     """Walk, and print what was met."""
     stripe.enable_telemetry = False
     api = client()
     met = walk_billing(api)
     met |= walk_events(api, met["customer"]) | walk_errors(api) | walk_checkout(api, met["customer"])
+    met |= walk_webhooks(api) | walk_faults()
     sys.stdout.write(json.dumps(met))
 
 

@@ -87,6 +87,20 @@ def test_the_library_opens_sessions_grants_and_endpoints(met: dict[str, Any]) ->
     assert (met["session"], met["grant"], met["secret"]) == ("open", 500, "whsec_")
 
 
+def test_the_library_reads_what_it_is_sent(met: dict[str, Any]) -> None:
+    assert (met["snapshot"], met["thin"]) == ("customer.created", "v1.billing.meter.error_report_triggered")
+    assert (met["meter_of_thin"], met["fetched"]) == ("spend", 1)
+    assert met["forged"] == "SignatureVerificationError"
+
+
+def test_the_library_tries_again_as_it_does_with_stripe(met: dict[str, Any]) -> None:
+    assert met["faults"] == {
+        "rate_limited": [1, "RateLimitError"], "lock_timeout": [3, "RateLimitError"],
+        "conflict_409": [3, "APIError"], "html_502": [3, "APIError"], "error_500": [3, "APIError"],
+        "drop": [3, "APIConnectionError"],
+    }  # fmt: skip
+
+
 def test_no_answer_differs_from_stripes_description(met: dict[str, Any]) -> None:
     if not met["checked"]:
         pytest.skip("the simulator had no description of Stripe's interface to check against")
