@@ -7,6 +7,7 @@ tenant id tells its shard. Randomness is an argument here: this floor has no sou
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -14,6 +15,8 @@ from functools import lru_cache
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 ID_CHARS = 16  # 80 bits
 SHARDS = 256
+EXTERNAL_ID_CHARS_MAX = 200
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 # Ten bits at a time: several ids are made for every request.
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
@@ -35,6 +38,13 @@ def derived_id(prefix: str, *parts: str) -> str:
     """Make an id that is a pure function of its parts, as first-seen customers and their budgets need."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return make_id(prefix, int.from_bytes(digest[:10], "big"))
+
+
+def is_external_id(text: str) -> bool:
+    """Tell whether a tenant may call a customer so: what the proxy lets pass, the control plane must make a row of."""
+    return (
+        _PRINTABLE.fullmatch(text) is not None and len(text) <= EXTERNAL_ID_CHARS_MAX and text == text.strip()
+    )
 
 
 def external_digest(external_id: str) -> str:

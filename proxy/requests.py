@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from metering.ids import EXTERNAL_ID_CHARS_MAX, is_external_id
 from proxy.asgi import Receive, Scope
 from proxy.errors import Refusal
 
 TAGS_MAX = 16
 TAG_CHARS_MAX = 128
-EXTERNAL_ID_CHARS_MAX = 255
 IDEMPOTENCY_CHARS_MAX = 255
 
 
@@ -66,7 +66,7 @@ def read_asked(scope: Scope) -> Asked:
     found = {name: value for name, value in scope["headers"] if name in _READ}
     return Asked(
         key_text=_key_text(found),
-        customer=_bounded(found, b"farebox-customer", EXTERNAL_ID_CHARS_MAX) or None,
+        customer=_customer(found),
         run_id=_bounded(found, b"farebox-run", TAG_CHARS_MAX),
         tags=_tags(found[b"farebox-tags"]) if b"farebox-tags" in found else {},
         idempotency_key=_bounded(found, b"idempotency-key", IDEMPOTENCY_CHARS_MAX),
@@ -90,6 +90,13 @@ def _key_text(found: Mapping[bytes, bytes]) -> str:
         if name in found:
             return found[name].strip().decode("latin-1")
     raise Refusal("invalid_key", "no key was sent: put it into the header `Authorization: Bearer fbx_…`")
+
+
+def _customer(found: Mapping[bytes, bytes]) -> str | None:
+    text = _bounded(found, b"farebox-customer", EXTERNAL_ID_CHARS_MAX)
+    if text and not is_external_id(text):
+        raise Refusal("invalid_request", "the header farebox-customer has characters that cannot be printed")
+    return text or None
 
 
 def _bounded(found: Mapping[bytes, bytes], name: bytes, chars_max: int) -> str:

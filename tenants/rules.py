@@ -8,13 +8,13 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from metering.ids import EXTERNAL_ID_CHARS_MAX, is_external_id
 from metering.money import BASIS_POINTS, LIMIT_NANOUSD_MAX, format_usd
 from tenants.errors import InvalidInput
 
 Rule = Callable[[Any], Any]
 
 NAME_CHARS_MAX = 200
-EXTERNAL_ID_CHARS_MAX = 200
 METADATA_PAIRS_MAX = 50
 MODEL_GLOBS_MAX = 200
 MARKUP_BP_MAX = 1_000_000
@@ -24,7 +24,6 @@ MEASURES = ("cost", "charge")
 # ``grow`` acts as ``clamp`` until streams can be topped up.
 ON_EXHAUSTION = ("refuse", "clamp", "grow")
 
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _GLOB = re.compile(r"[\w.:/@+*?\[\]-]{1,200}")
 
 
@@ -35,7 +34,7 @@ def _zones() -> frozenset[str]:
 
 def external_id(value: str) -> str:
     """The tenant's own id of a customer: any printable text, kept letter by letter."""
-    if not _PRINTABLE.fullmatch(value) or len(value) > EXTERNAL_ID_CHARS_MAX or value != value.strip():
+    if not is_external_id(value):
         raise InvalidInput(
             "external_id",
             f"external_id must be 1 to {EXTERNAL_ID_CHARS_MAX} printable characters without spaces around them",

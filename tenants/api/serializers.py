@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from metering.ids import EXTERNAL_ID_CHARS_MAX
 from tenants import rules
 from tenants.api.fields import PercentField, UsdField
 from tenants.models import AuditEntry, Customer, Key, ProviderAccount
@@ -51,7 +52,7 @@ class MarkupFields(Plain):
 class CustomerIn(RatesIn):
     """A customer to be made or changed."""
 
-    external_id = serializers.CharField(max_length=rules.EXTERNAL_ID_CHARS_MAX, trim_whitespace=False)
+    external_id = serializers.CharField(max_length=EXTERNAL_ID_CHARS_MAX, trim_whitespace=False)
     name = serializers.CharField(required=False, allow_blank=True, max_length=rules.NAME_CHARS_MAX)
     state = serializers.ChoiceField(choices=Customer.State.choices, required=False)
     models_allowed = serializers.ListField(child=serializers.CharField(), required=False)

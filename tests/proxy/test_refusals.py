@@ -86,6 +86,11 @@ def test_customers_that_may_not_call(acme: Tenant, chat: Chat) -> None:
     server = acme.key()
     assert code_of(chat(server)) == (400, "customer_required")
     assert code_of(chat(server, headers={"Farebox-Customer": "nobody"})) == (403, "customer_unknown")
+    for unheard_of in (
+        "x" * 201,
+        "a\tb",
+    ):  # the control plane would make no row of it, and nobody would be billed
+        assert code_of(chat(server, headers={"Farebox-Customer": unheard_of})) == (400, "invalid_request")
     acme.publish(state="suspended")
     assert code_of(chat(server, headers={"Farebox-Customer": "nobody"})) == (403, "tenant_suspended")
 
