@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+import traceback
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -121,6 +122,13 @@ class Simulator:
             return self._execute(call, found, fault=fault, headers=headers, entry=entry)
         except Failed as failure:
             return Answer(failure.status, failure.body, headers, call, html=failure.html)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+            # Parameters of a shape that nobody thought of; said aloud, for it may be the simulator's own fault.
+            traceback.print_exc()
+            if call is not None:
+                keep(call, 400, b"", saved=False)
+            body = invalid(f"The request could not be read: {error!r}").body(v2=v2, request_id=request_id)
+            return Answer(400, body, headers, call)
         except Refused as refusal:
             entry["error"] = refusal.code or refusal.message
             body = refusal.body(v2=v2, request_id=request_id)

@@ -130,6 +130,7 @@ def collect(world: World, book: Book, invoice: Obj) -> bool:
         )  # fmt: skip
         if not pay_intent(world, book, intent):
             emit(world, book, "invoice.payment_failed", invoice)
+            _mark_subscription(world, book, invoice, status="past_due")
             return False
     settle(world, book, invoice)
     return True
@@ -141,6 +142,7 @@ def settle(world: World, book: Book, invoice: Obj) -> Obj:
     invoice["status_transitions"]["paid_at"] = world.clock.second()
     emit(world, book, "invoice.paid", invoice)
     emit(world, book, "invoice.payment_succeeded", invoice)
+    _mark_subscription(world, book, invoice, status="active")
     return invoice
 
 
@@ -221,6 +223,13 @@ def subscription_of(invoice: Obj) -> str | None:
     """Name the subscription that an invoice is for."""
     details = (invoice["parent"] or {}).get("subscription_details") or {}
     return details.get("subscription")
+
+
+def _mark_subscription(world: World, book: Book, invoice: Obj, *, status: str) -> None:
+    found = book.tables["subscriptions"].get(subscription_of(invoice) or "")
+    if found is not None and found["status"] in {"active", "past_due"} and found["status"] != status:
+        found["status"] = status
+        emit(world, book, "customer.subscription.updated", found)
 
 
 def _wrong_state(invoice: Obj, verb: str) -> Refused:

@@ -36,7 +36,7 @@ class Sender:
             "try": tries + 1, "at": self._world.clock.now(), "status": None, "error": None,
         }  # fmt: skip
         self._world.deliveries.append(entry)
-        body = json.dumps(event, indent=2).encode()
+        body = json.dumps(_in_version(event, endpoint), indent=2).encode()
         signature = sign(body, book.secrets.get(endpoint["id"], []), signing=signing)
         task = asyncio.get_running_loop().create_task(
             self._send(book, endpoint, event, (entry, body, signature))
@@ -70,6 +70,11 @@ def sign(body: bytes, keys: list[str], *, signing: Obj) -> str:
     signed = f"{at_s}.".encode() + body
     parts = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
     return ",".join([f"t={at_s}", *(f"v1={part}" for part in parts), f"v0={make_id('v')[2:]}"])
+
+
+def _in_version(event: Obj, endpoint: Obj) -> Obj:
+    version = endpoint.get("api_version")
+    return event | {"api_version": version} if version and event["object"] == "event" else event
 
 
 async def _post(url: str, body: bytes, signature: str) -> int:

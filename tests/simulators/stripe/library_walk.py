@@ -144,6 +144,12 @@ class Inbox(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
+def take_two(server: HTTPServer) -> None:
+    """Take two deliveries."""
+    for _ in range(2):
+        server.handle_request()
+
+
 def walk_webhooks(api: Any) -> dict[str, Any]:
     """Be sent a snapshot and a thin event, and read both."""
     server = HTTPServer(("127.0.0.1", 0), Inbox)
@@ -154,7 +160,7 @@ def walk_webhooks(api: Any) -> dict[str, Any]:
         "enabled_events": ["v1.billing.meter.error_report_triggered"],
         "webhook_endpoint": {"url": url}, "include": ["webhook_endpoint.signing_secret"],
     })  # fmt: skip
-    taking = threading.Thread(target=lambda: [server.handle_request() for _ in range(2)])
+    taking = threading.Thread(target=take_two, args=(server,))
     taking.start()
     api.v1.customers.create({"name": "Globex"})
     api.v2.billing.meter_events.create(event("cus_gone", "1", identifier="five"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
-from tests.simulators.stripe.conftest import Stripe
+from tests.simulators.stripe.conftest import Stripe, wait_until
 
 DAY = 86_400
 
@@ -67,6 +69,31 @@ def test_v1_replays_what_it_saved_for_a_day(stripe: Stripe) -> None:
     stripe.advance(DAY)
     later = stripe.send("POST", "/v1/customers", data={"name": "A"}, idempotency_key="k")
     assert later.json()["id"] != first.json()["id"]
+
+
+@pytest.mark.parametrize("path", ["/v1/billing/meter_events", "/v2/billing/meter_events"])
+def test_a_key_in_use_is_a_conflict(stripe: Stripe, path: str) -> None:
+    meter, customer = stripe.meter(), stripe.customer()
+    stripe.sim("knobs", one_call_per_customer_meter=False)
+    stripe.fault("latency", path=path, after_ms=300)
+    send = stripe.event if path.startswith("/v1") else stripe.event_v2
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(send, customer, 5, identifier="a", key="k")
+        wait_until(lambda: stripe.told("usage", identifier="a") != [])
+        early = send(customer, 5, identifier="a", key="k")
+        assert slow.result().status_code == 200
+    assert early.status_code == 409
+    assert send(customer, 5, identifier="a", key="k").status_code == 200
+    assert stripe.total(meter, customer) == 5
+
+
+def test_a_shape_nobody_thought_of_is_refused(stripe: Stripe) -> None:
+    data = {"customer": stripe.customer(), "items": "x", "mode": "payment", "line_items[0]": "x"}
+    for path in ("/v1/subscriptions", "/v1/checkout/sessions"):
+        assert stripe.send("POST", path, data=data).status_code == 400
+    del data["items"], data["customer"]
+    answer = stripe.send("POST", "/v1/checkout/sessions", data=data)
+    assert (answer.status_code, error_of(answer)["type"]) == (400, "invalid_request_error")
 
 
 def test_v1_saves_a_500_under_the_key(stripe: Stripe) -> None:

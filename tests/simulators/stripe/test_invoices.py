@@ -110,11 +110,12 @@ def test_a_draft_can_be_held_and_finalized_by_hand(stripe: Stripe) -> None:
 def test_an_open_invoice_can_be_voided_and_a_failed_payment_leaves_it_open(stripe: Stripe) -> None:
     meter, customer = stripe.meter(), stripe.customer()
     stripe.sim("knobs", payments="fail")
-    stripe.subscription(meter, customer)
+    made = stripe.subscription(meter, customer)
     stripe.event(customer, 100)
     stripe.advance(31 * DAY + HOUR)
     invoice = cycle_invoice(stripe, customer)
     assert (invoice["status"], invoice["amount_remaining"], invoice["attempt_count"]) == ("open", 100, 1)
+    assert stripe.get(f"/v1/subscriptions/{made['id']}")["status"] == "past_due"
     assert stripe.send("POST", f"/v1/invoices/{invoice['id']}/pay").status_code == 402
     assert stripe.post(f"/v1/invoices/{invoice['id']}/void")["status"] == "void"
 
