@@ -277,7 +277,9 @@ def test_an_error_that_cannot_be_decoded_is_told_in_our_words(case: Case) -> Non
     assert case.row() == ("none", 0, "refused")
 
 
-@pytest.mark.parametrize("encoded", [gzip.compress(PLAIN)[:60], b"\x1f\x8b" + b"?" * 60])
+@pytest.mark.parametrize(
+    "encoded", [gzip.compress(PLAIN)[:60], b"\x1f\x8b" + b"?" * 60], ids=["cut off", "nonsense"]
+)
 def test_an_encoding_that_breaks_is_a_stream_that_breaks(case: Case, encoded: bytes) -> None:
     case.provider.extra_headers = b"content-encoding: gzip\r\n"
     raw = case.play(encoded)
