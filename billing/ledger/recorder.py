@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 
@@ -30,6 +30,7 @@ ENTRIES_PER_SHARD_MIN = 100
 ROWS_PER_TRANSACTION_MAX = 4_000
 LOCK_SECONDS = 5.0
 LOOK_SECONDS = 2.0
+LATE_SECONDS = 1.0
 IDLE_SECONDS = (0.02, 0.2)
 BACK_OFF_SECONDS = (0.1, 5.0)
 USAGE, DEAD = "usage", "dead"
@@ -73,7 +74,7 @@ class Recorder:
         self._watermarks = watermarks
         self._clock = clock
         self._dead: dict[int, list[Entry]] = {}
-        self._lock_due = self._look_due = 0.0
+        self._lock_due = self._look_due = self._late_due = 0.0
         self._is_sure_of_streams = False
 
     def run(self, stop: Event) -> None:
@@ -111,17 +112,18 @@ class Recorder:
         if not self._is_sure_of_streams:
             self._check_streams({shard: mark.seen_epoch for shard, mark in self.marks.items()})
             self._is_sure_of_streams = True
+        entries_max = max(ENTRIES_PER_SHARD_MIN, ENTRIES_PER_ROUND_MAX // max(1, len(self.marks)))
         news = self._feed.read(
-            {shard: mark.stream_id for shard, mark in self.marks.items()},
-            entries_max=max(ENTRIES_PER_SHARD_MIN, ENTRIES_PER_ROUND_MAX // max(1, len(self.marks))),
+            {shard: mark.stream_id for shard, mark in self.marks.items()}, entries_max=entries_max
         )
-        if not news:
-            return self._record_late_ends()
         items = [(shard, entry) for shard, entries in news.items() for entry in entries]
         for start in range(0, len(items), ROWS_PER_TRANSACTION_MAX):
             self._book(items[start : start + ROWS_PER_TRANSACTION_MAX])
         self.figures.entries += len(items)
-        return len(items)
+        if news and self._clock() < self._late_due:
+            return len(items)
+        drained = {shard for shard in self.marks if len(news.get(shard, ())) < entries_max}
+        return len(items) + self._record_late_ends(drained)
 
     def look_around(self) -> None:
         """Read what the shards say: a new epoch means a new stream perhaps; too full a one stops admission."""
@@ -199,16 +201,19 @@ class Recorder:
                 return
         self._commit(self._batch([item], [Reading(None, None, fault=fault)], source))
 
-    def _record_late_ends(self) -> int:
-        # Booked one round after they were read, when the usage streams have been drained past them: the expiry that
+    def _record_late_ends(self, drained: Collection[int]) -> int:
+        # Booked one round after they were read, when their usage streams have been drained past them: the expiry that
         # a late end corrects must be in the ledger first.
-        waiting, self._dead = self._dead, {}
+        self._late_due = self._clock() + LATE_SECONDS
+        waiting = {shard: entries for shard, entries in self._dead.items() if shard in drained}
+        self._dead = {shard: entries for shard, entries in self._dead.items() if shard not in drained}
         for shard, entries in waiting.items():
             for entry in entries:
                 self._book_late_end((shard, entry))
-        ahead = {shard: mark.dead_stream_id for shard, mark in self.marks.items()}
-        self._dead = self._feed.read_dead(ahead, entries_max=ENTRIES_PER_SHARD_MIN)
-        return sum(map(len, waiting.values())) + sum(map(len, self._dead.values()))
+        ahead = {shard: mark.dead_stream_id for shard, mark in self.marks.items() if shard not in self._dead}
+        found = self._feed.read_dead(ahead, entries_max=ENTRIES_PER_SHARD_MIN)
+        self._dead |= found
+        return sum(map(len, waiting.values())) + sum(map(len, found.values()))
 
     def _book_late_end(self, item: Item) -> None:
         shard, entry = item

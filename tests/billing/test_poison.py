@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -176,6 +177,18 @@ def test_a_late_end_corrects_an_expiry_by_the_difference(
     ]
     assert sql("SELECT spent_nanousd FROM budget_window WHERE budget_id = 'bud_t'") == [(9_000 + difference,)]
     assert differences() == []
+
+
+def test_a_late_end_does_not_wait_for_a_quiet_moment(
+    make_recorder: Callable[..., Recorder], streams: Streams
+) -> None:
+    ticks = itertools.count(100.0)
+    recorder = make_recorder(clock=lambda: next(ticks))
+    event_id = late(streams, streams.hold_id())
+    for _ in range(4):  # every round finds something new
+        streams.append()
+        recorder.step()
+    assert letters() == [("late_end", event_id)]
 
 
 def test_a_late_end_that_is_booked_already_changes_nothing(
