@@ -26,6 +26,7 @@ from enforcement.open_holds import (
     forsaken_hold_of,
     open_hold_of,
 )
+from enforcement.refusals import RefusalCounts
 from enforcement.shards import Shards
 from enforcement.upkeep import Upkeep
 
@@ -60,6 +61,7 @@ class Holds:
         self._timeout_ms = timeout_ms
         self._open: dict[str, OpenHold] = {}
         self._shards = Shards(url, self._open, timeout_ms=timeout_ms, lease_ms=lease_ms)
+        self._refusals = RefusalCounts(self._shards.links)
         self._upkeep = Upkeep(
             self._shards, self._open, self._send_end, lease_ms=lease_ms, renew_every_ms=renew_every_ms
         )
@@ -84,10 +86,12 @@ class Holds:
         """Connect, check the server and start the renew timer and the release queue. Raises: UnsafeRedis."""
         await self._shards.links.start()
         self._upkeep.start()
+        self._refusals.start()
 
     async def close(self) -> None:
         """Send what is still queued, then stop."""
         await self._upkeep.stop(patience_ms=2 * self._timeout_ms)
+        await self._refusals.stop()
         await self._shards.links.close()
 
     async def reserve(self, reservation: Reservation) -> ReserveOutcome:
@@ -109,6 +113,7 @@ class Holds:
         if isinstance(outcome, Granted):
             since_s = asyncio.get_running_loop().time()
             self._open[outcome.hold_id] = open_hold_of(reservation, outcome, since_s=since_s)
+        self._refusals.note(reservation.scope, outcome)
         return outcome
 
     async def dispatched(self, granted: Granted) -> bool:

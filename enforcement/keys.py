@@ -95,6 +95,10 @@ class Scope:
         """Counter that expires an hour after its first: customers made by reserves."""
         return self._key("arrived")
 
+    def refused(self, minute: int) -> str:
+        """Hash with an expiry: budget id -> how often it refused in one minute since the epoch."""
+        return self._key(f"refused:{minute}")
+
     def rate(self, limit_id: str) -> str:
         """String: GCRA's theoretical arrival time in microseconds."""
         return self._key(f"rate:{limit_id}")

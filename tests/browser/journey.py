@@ -85,6 +85,10 @@ def walk_the_journey(page: Page, given: dict[str, Any]) -> str:
     while statuses[-1] == 200 and len(statuses) < CALLS_MAX:
         statuses.append(call(given["proxy"], key))
     assert statuses[-1] == 402, statuses
+    refused_customer = page.url
+    page.goto(page.url.partition("customers/")[0])
+    expect(page.get_by_text("1 call refused by budgets in the last hour: Journey 1.")).to_be_visible()
+    page.goto(refused_customer)
     page.get_by_label("New limit in dollars").fill("5")
     page.get_by_role("button", name="Set limit").click()
     expect(page.get_by_text("The limit is $5.00 from the next call on.")).to_be_visible()

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from billing.ledger.unresolved import unresolved_sum
 from billing.ledger.usage import UsageQuestion, usage
 from billing.portal.calls import newest_calls
+from billing.portal.refusals import refused_this_hour
 from tenants.models import Budget, Customer, Key, Outbox, ProviderAccount
 from tenants.portal.access import Desk, at_desk
 from tenants.portal.gauges import Gauge, Sums, mark_of, read_gauges, sum_gauges
@@ -71,6 +72,7 @@ def _figures(desk: Desk) -> dict[str, object]:
         (gauge for gauge in gauges if gauge.level in {"near", "full"}), key=lambda each: -each.used_permille
     )
     unresolved_count, unresolved_nanousd = unresolved_sum(desk.scope)
+    refused = refused_this_hour(desk)
     accounts = ProviderAccount.objects.for_scope(desk.tenant, desk.mode).filter(state="active")
     waiting = Outbox.objects.filter(
         tenant=desk.tenant, mode=desk.mode, created_at__lt=timezone.now() - PENDING_AFTER
@@ -82,15 +84,19 @@ def _figures(desk: Desk) -> dict[str, object]:
         "near_more": max(0, len(near) - NEAR_SHOWN_MAX),
         "unresolved_count": unresolved_count,
         "unresolved_nanousd": unresolved_nanousd,
+        "refused": refused,
         "has_account": accounts.exists(),
         "waiting": waiting.count(),
         "is_partial": len(gauges) == BUDGETS_MAX,
     }
-    return {**figures, "mark": _mark(sums, month, near, figures)}
+    return {**figures, "mark": _mark(sums, month, near, {**figures, "refused": refused.mark})}
 
 
 def _mark(sums: Sums, month: Month, near: list[Gauge], figures: dict[str, object]) -> str:
-    rest = [figures[name] for name in ("unresolved_count", "unresolved_nanousd", "has_account", "waiting")]
+    rest = [
+        figures[name]
+        for name in ("unresolved_count", "unresolved_nanousd", "has_account", "waiting", "refused")
+    ]
     return mark_of(sums, month, [(gauge.budget.pk, gauge.balance) for gauge in near], rest)
 
 
