@@ -15,6 +15,13 @@ them); `/_sim/faults {"kind", "method", "path", "contains", "times", …}`; `/_s
 `/send {"event", "endpoint", "times", "offset_s", "forged", "changes"}` and `/roll {"endpoint"}`. To read:
 `GET /_sim/truth`, `/_sim/usage?customer=…`, `/_sim/log?last=…`, `/_sim/deliveries`.
 
+Assumed where nothing is documented: identifiers are unique across an account's meters, a rejected event's too;
+zeros at the end of a value count as digits; a subscription that ends at its edge gets a last invoice, drafted as any
+other; webhooks are signed by the wall's clock, whatever the simulated one says; a key without `scopes` may do all.
+
+Left out: tiers, prorations, trials, coupons, taxes, dunning, test clocks, alerts, credit notes, the portal. Parameters
+about them are refused or change nothing. Without Stripe's description only the outermost names are checked.
+
 Keeps: an accepted meter event is counted once or rejected with a report; an invoice follows the meters while it is
 a draft and never after; each line is rounded once; what is due happens in order, each at its own simulated time.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -56,6 +57,8 @@ class Clock:
             self._pinned_at = due_s
             try:
                 action()
+            except Exception:  # noqa: BLE001 - one thing gone wrong must not stop the clock for the rest
+                traceback.print_exc()
             finally:
                 self._pinned_at = None
             done += 1

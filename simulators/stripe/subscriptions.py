@@ -15,13 +15,10 @@ from simulators.stripe.store import Book, Obj, World, make_id
 
 _PATH = "/v1/subscriptions"
 _CHANGES = (
-    "automatic_tax cancel_at cancel_at_period_end collection_method days_until_due default_payment_method "
+    "automatic_tax cancel_at_period_end collection_method days_until_due default_payment_method "
     "description items metadata off_session payment_behavior payment_settings proration_behavior"
 )
-_NEW = (
-    _CHANGES
-    + " backdate_start_date billing_cycle_anchor billing_cycle_anchor_config billing_mode currency customer"
-)
+_NEW = _CHANGES + " billing_cycle_anchor billing_cycle_anchor_config billing_mode currency customer"
 
 
 def start(world: World, book: Book, *, customer: str, items: list[Obj], options: Obj) -> Obj:

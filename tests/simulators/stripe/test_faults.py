@@ -129,6 +129,10 @@ def test_v2_replays_success_for_thirty_days_and_repeats_failure(stripe: Stripe) 
     assert stripe.total(meter, customer) == 5
     other = stripe.event_v2(customer, 6, identifier="a", key="k", timestamp=stamp)
     assert (error_of(other)["type"], error_of(other)["code"]) == ("idempotency_error", "idempotency_error")
+    # then nothing is left that knows of the event, and it is counted again
+    stripe.advance(DAY)
+    assert stripe.event_v2(customer, 5, identifier="a", key="k", timestamp=stamp).status_code == 200
+    assert stripe.total(meter, customer) == 10
 
 
 @pytest.mark.parametrize("kind", ["drop", "html_502", "unavailable_503", "error_500"])
