@@ -18,10 +18,11 @@ class Suite:
     name: str
     marker: str
     budget_seconds: int
+    options: tuple[str, ...] = ()
 
 
 SUITES = (
-    Suite("unit", "not (property or proof or chaos or browser)", 240),
+    Suite("unit", "not (property or proof or chaos)", 240, ("-n", "2", "--dist", "loadscope")),
     Suite("property", "property", 120),
     Suite("proof", "proof", 90),
     Suite("chaos", "chaos", 120),
@@ -31,7 +32,7 @@ SUITES = (
 def run_suite(suite: Suite, rest: list[str]) -> tuple[int, float]:
     """Run one suite and return its exit code and seconds."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-m", suite.marker, *rest]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", suite.marker, *suite.options, *rest]
     code = subprocess.run(command, check=False).returncode
     return code, time.monotonic() - started
 
