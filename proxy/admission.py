@@ -36,6 +36,7 @@ from metering.quote import BoundClass, Quote, quote_for
 from metering.rates import FREE
 from metering.windows import NEVER_MS
 from proxy.accounts import Tenant, is_allowed, markup_for
+from proxy.bodies import aside
 from proxy.callers import Caller, Callers
 from proxy.clock import Clock
 from proxy.errors import Refusal
@@ -98,6 +99,7 @@ class Request:
     asked: Asked
     call: Call
     started_ms: int
+    body_bytes: int
     idempotency: tuple[str, str] | None = None  # digests of the key's name and of the body, key still unknown
 
 
@@ -144,11 +146,15 @@ class Admission:
 
     async def _plan(self, request: Request) -> Plan:
         try:
-            return self._judge(request, await self._find(request, newer_than_ms=0))
+            return await self._judged(request, newer_than_ms=0)
         except Refusal as refusal:
             if refusal.code not in _FROM_POLICY:
                 raise
-        return self._judge(request, await self._find(request, newer_than_ms=request.started_ms))
+        return await self._judged(request, newer_than_ms=request.started_ms)
+
+    async def _judged(self, request: Request, *, newer_than_ms: int) -> Plan:
+        caller = await self._find(request, newer_than_ms=newer_than_ms)
+        return await aside(request.body_bytes, self._judge, request, caller)
 
     async def _find(self, request: Request, *, newer_than_ms: int) -> Caller:
         parsed = self._callers.parse(request.asked.key_text)

@@ -12,6 +12,7 @@ from enforcement.errors import EnforcementUnavailable
 from metering.errors import RequestShapeError
 from proxy.admission import Admission, Admitted, Request
 from proxy.asgi import Headers
+from proxy.bodies import aside
 from proxy.callers import Callers
 from proxy.clock import Clock
 from proxy.ending import End, Ending, Receipt
@@ -114,14 +115,16 @@ class Pipeline:
         if body is None:
             return None
         try:
-            call = dialect.decode(body)
+            call = await aside(len(body), dialect.decode, body)
         except RequestShapeError as error:
             raise Refusal("invalid_request", str(error), param=error.param) from error
         route = exchange.scope["path"]
         digests = None
         if asked.idempotency_key:
             digests = idempotency_digests(asked, key_id=parsed.digest, route=route, body=body)
-        return Request(exchange.request_id, route, dialect, asked, call, self._clock.now_ms(), digests)
+        return Request(
+            exchange.request_id, route, dialect, asked, call, self._clock.now_ms(), len(body), digests
+        )
 
     async def _dispatch(
         self, exchange: Exchange, request: Request, admitted: Admitted, prepared: Prepared

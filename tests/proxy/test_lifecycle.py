@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from config.devservers import Valkey, free_port, stop_process
 from enforcement.control import Control
 from proxy.errors import GateOpen
 from proxy.selftest import prove_gate
-from tests.proxy.conftest import ROOT, Tenant, code_of, start_proxy, wait_for
+from tests.proxy.conftest import ROOT, Proxy, Tenant, code_of, start_proxy, wait_for
 from tests.proxy.test_streams import documents, stream
 
 
@@ -86,6 +88,24 @@ def test_without_redis_nothing_is_admitted(
         server.stop()
         acme.control.close()
         acme.client.close()
+
+
+def test_a_body_in_a_million_pieces_keeps_nobody_else_waiting(acme: Tenant, proxy: Proxy) -> None:
+    """Counted on the loop it would stop every tenant's calls for seconds, and the replies of Redis would be late."""
+    message = b'{"role":"user","content":"a"}'
+    body = b'{"model":"sim-mini","messages":[' + b",".join([message] * 600_000) + b"]}"
+    key = acme.key(acme.customer(acme.budget("0.01")))
+    url = f"{proxy.url}/v1/chat/completions"
+    headers = {"authorization": f"Bearer {key}"}
+    waited_seconds = []
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(httpx.post, url, content=body, headers=headers, timeout=60)
+        while not large.done():
+            asked = time.monotonic()
+            assert httpx.get(f"{proxy.url}/healthz", timeout=60).status_code == 200
+            waited_seconds.append(time.monotonic() - asked)
+    assert code_of(large.result()) == (402, "budget_exceeded")
+    assert max(waited_seconds) < 1.0
 
 
 class OpenGate:
