@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS: tuple[tuple[str, ...], ...] = (("overspend",), ("proxy_overhead",), ("recorder",))
+BENCHMARKS: tuple[tuple[str, ...], ...] = (("overspend",), ("proxy_overhead",), ("recorder",), ("replay",))
 
 
 def main() -> int:
