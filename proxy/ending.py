@@ -23,6 +23,9 @@ from proxy.clock import Clock
 from proxy.metrics import Metrics
 from proxy.providers.base import Call, Report
 
+# The ledger keeps no longer a name, and puts a row whose body has one down to no customer at all.
+NAME_CHARS_MAX = 256
+
 log = logging.getLogger("farebox.proxy")
 
 
@@ -172,10 +175,10 @@ class Ending:
             price_id=price_id or admitted.event.price_id,
             output_cap=granted.output_cap,
             output_cap_source="clamped" if granted.clamped else admitted.event.output_cap_source,
-            response_model=report.response_model,
+            response_model=report.response_model[:NAME_CHARS_MAX],
             ended_ms=self._clock.now_ms(),
             upstream_status=end.status,
-            upstream_request_id=end.upstream_request_id,
+            upstream_request_id=end.upstream_request_id[:NAME_CHARS_MAX],
             end=end.word,
             usage={name: count for name, count in usage.tokens() if count} if usage else {},
             extras=_extras(report),

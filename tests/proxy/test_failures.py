@@ -231,3 +231,12 @@ def test_a_request_that_cannot_be_written_costs_nothing(
     assert "a-line-end" not in answer.text + proxy.log.read_text()
     assert acme.spent(budget) == (0, 0)
     assert proxy.metric("farebox_open_holds") == 0
+
+
+def test_a_providers_endless_names_are_cut(acme: Tenant, chat: Chat, echo: Echo) -> None:
+    echo.extra_headers = b"x-request-id: %b\r\n" % (b"x" * 300)
+    echo.pieces = [echo.pieces[0].replace(b"sim-mini", b"m" * 300)]
+    acme.publish(accounts=(acme.account("main", default=True, base_url=echo.base_url),))
+    assert chat(acme.key(acme.customer(acme.budget()))).status_code == 200
+    [(_, basis, _, body)] = acme.rows()
+    assert (basis, body.upstream_request_id, body.response_model) == ("reported", "x" * 256, "m" * 256)
