@@ -224,6 +224,8 @@ A call for the customer "{demo["customer"]}", whose budget is ${demo["limit_usd"
 What it cost:
 
   curl "{base_url}/api/v1/requests?limit=1" -H "Authorization: Bearer {demo["api_key"]}"
+
+To see a refusal: sign in, open the customer, lower its limit to 0.001, and paste the call once more: 402.
 """
 
 
