@@ -13,6 +13,7 @@ from metering.chat_messages import (
     count_message,
     message_rule_of,
     read_message,
+    refuse_long_cache,
     refuse_unbounded_parts,
     text_of,
 )
@@ -146,6 +147,9 @@ def _refuse_server_tools(raw: msgspec.Raw, name: str) -> None:
             raise Uncountable(
                 f"{name}[{place}]", "tools that run at the provider re-bill the prompt every round"
             )
+        for marked in (tool, tool.get(kind)):
+            if isinstance(marked, dict):
+                refuse_long_cache(marked.get("cache_control"), f"{name}[{place}]")
 
 
 def _count_words(request: ChatRequest) -> int:
@@ -165,6 +169,7 @@ def _count_bytes(request: ChatRequest) -> int:
     """Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template."""
     for place, raw in enumerate(request.messages):
         refuse_unbounded_parts(read_message(raw, place), place)
+    refuse_long_cache(parse_unique(request.cache_control, "cache_control"), "body")
     tokens = request.body_bytes + _TEMPLATE_TOKENS
     for name in ("tools", "functions"):
         raw = getattr(request, name)

@@ -86,14 +86,25 @@ def read_message(raw: msgspec.Raw, place: int) -> dict[str, Any]:
 
 
 def refuse_unbounded_parts(message: dict[str, Any], place: int) -> None:
-    """Raise Uncountable for any part of a message that is not text."""
+    """Raise Uncountable for any part of a message that is not text, or is to be cached for long."""
+    refuse_long_cache(message.get("cache_control"), f"messages[{place}]")
     for number, part in enumerate(_parts(message, place)):
         if part["type"] not in ("text", "refusal"):
             _refuse_part(part, f"messages[{place}].content[{number}]")
+        refuse_long_cache(part.get("cache_control"), f"messages[{place}].content[{number}]")
     if message.get("audio") is not None:
         raise Uncountable(
             f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request"
         )
+
+
+def refuse_long_cache(cache_control: Any, param: str) -> None:
+    """Raise Uncountable for a mark of Anthropic's (OpenRouter passes it on) that keeps a prompt for an hour.
+
+    It costs more than five minutes do, and usage reports of this dialect do not tell the two apart.
+    """
+    if isinstance(cache_control, dict) and cache_control.get("ttl") not in (None, "5m"):
+        raise Uncountable(f"{param}.cache_control", "usage does not say for how long it was cached")
 
 
 def _count(raw: msgspec.Raw, place: int, rule: MessageRule) -> MessageCount:

@@ -56,6 +56,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     models: msgspec.Raw = _ABSENT
     chat_template: msgspec.Raw = _ABSENT
     best_of: msgspec.Raw = _ABSENT
+    cache_control: msgspec.Raw = _ABSENT
     data_sources: msgspec.Raw = _ABSENT
     enable_search: msgspec.Raw = _ABSENT
     extra_body: msgspec.Raw = _ABSENT

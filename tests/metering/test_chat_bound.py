@@ -235,6 +235,25 @@ def test_an_earlier_answers_sound_is_uncountable(model: str) -> None:
         bound(model, [{"role": "assistant", "content": None, "audio": {"id": "audio_1"}}])
 
 
+@pytest.mark.parametrize("ttl", [None, "5m", "1h"])
+@pytest.mark.parametrize("where", ["body", "message", "part", "tool", "function"])
+def test_a_prompt_cached_for_an_hour_is_uncountable(where: str, ttl: str | None) -> None:
+    """OpenRouter passes Anthropic's marks on; the hour is billed at twice the input and reported like five minutes."""
+    mark = {"cache_control": {"type": "ephemeral", "ttl": ttl}}
+
+    def marked(name: str) -> dict[str, Any]:
+        return mark if name == where else {}
+
+    parts = [{"type": "text", "text": "x", **marked("part")}]
+    messages = [{"role": "user", "content": parts, **marked("message")}]
+    tools = [{"type": "function", "function": {"name": "f", **marked("function")}, **marked("tool")}]
+    if ttl != "1h":
+        assert bound("anthropic/claude-sonnet-4.5", messages, tools=tools, **marked("body")).tokens > 0
+        return
+    with pytest.raises(Uncountable, match="cache_control"):
+        bound("anthropic/claude-sonnet-4.5", messages, tools=tools, **marked("body"))
+
+
 @pytest.mark.parametrize("model", ["gpt-4o", "llama-3"])
 def test_a_tool_that_runs_at_the_provider_is_uncountable(model: str) -> None:
     with pytest.raises(Uncountable, match=r"tools\[1\]"):
