@@ -225,7 +225,7 @@ What it cost:
 
   curl "{base_url}/api/v1/requests?limit=1" -H "Authorization: Bearer {demo["api_key"]}"
 
-To see a refusal: sign in, open the customer, lower its limit to 0.001, and paste the call once more: 402.
+To see a refusal: sign in, open "{demo["customer"]}", lower its limit to 0.0001, and paste the call once more.
 """
 
 
