@@ -5,6 +5,7 @@ This is how most gateways do it. Only `benchmarks.overspend --plant check-then-i
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 
@@ -17,6 +18,8 @@ from enforcement.holds import Holds
 from proxy.app import app as app
 
 JUDGEMENT = "budget.room = budget.left - budget.held"
+# A little of what a busy machine or a distant Redis puts between two steps.
+BETWEEN_STEPS_S = 0.01
 NO_JUDGEMENT = "budget.left = 2 ^ 52; budget.room = 2 ^ 52"
 
 
@@ -52,6 +55,7 @@ def plant() -> None:
 
     async def two_steps(self: Holds, reservation: Reservation) -> ReserveOutcome:
         refused = await check(client, reservation)
+        await asyncio.sleep(BETWEEN_STEPS_S)
         return refused or await atomic(self, reservation)
 
     hold_calls.RESERVE = BlindScript()
