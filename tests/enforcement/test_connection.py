@@ -20,6 +20,15 @@ from tests.enforcement.desk import ACME, Desk
 
 @pytest.fixture
 async def links(redis_client: redis.Redis, redis_url: str) -> AsyncIterator[Links]:
+    links = Links(redis_url, timeout_ms=2_000)
+    await links.start()
+    yield links
+    await links.close()
+
+
+@pytest.fixture
+async def hasty_links(redis_client: redis.Redis, redis_url: str) -> AsyncIterator[Links]:
+    """Links that soon lose patience, for the tests of just that."""
     links = Links(redis_url, timeout_ms=300)
     await links.start()
     yield links
@@ -89,9 +98,9 @@ async def test_a_cancelled_call_does_not_shift_the_replies(links: Links) -> None
 
 
 async def test_a_late_reply_fails_every_call_and_the_link_connects_anew(
-    links: Links, redis_client: Any
+    hasty_links: Links, redis_client: Any
 ) -> None:
-    link = link_of(links)
+    link = link_of(hasty_links)
     redis_client.client_pause(700, all=True)
     calls = [link.send(("ECHO", "a")) for _ in range(3)]
     for call in calls:
@@ -108,8 +117,8 @@ async def test_a_late_reply_fails_every_call_and_the_link_connects_anew(
     assert link._pause_s == 0.0
 
 
-async def test_steady_answers_keep_the_watch_quiet(links: Links) -> None:
-    link = link_of(links)
+async def test_steady_answers_keep_the_watch_quiet(hasty_links: Links) -> None:
+    link = link_of(hasty_links)
     for _ in range(8):
         assert await link.send(("PING",)) == b"PONG"
         await asyncio.sleep(0.05)
