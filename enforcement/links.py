@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -47,10 +48,12 @@ class Links:
 
     async def close(self) -> None:
         """Drop every connection."""
-        for link in (*self._links.values(), *([self._alone] if self._alone else [])):
-            await link.close()
+        closing = [link.close() for link in self._links.values()]
+        if self._alone is not None:
+            closing.append(self._alone.close())
         if self._cluster is not None:
-            await self._cluster.aclose()
+            closing.append(self._cluster.aclose())
+        await asyncio.gather(*closing)
 
     async def run(self, call: Call, epoch: int) -> Any:
         """Run a script under an epoch and the life of the process that answers; returns its raw reply.
