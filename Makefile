@@ -36,6 +36,9 @@ browser: $(READY) ## the portal in a real Chromium (skips aloud where there is n
 clients: $(READY) ## run unmodified official clients, installed into a folder that is thrown away
 	@$(BIN)/python -m tests.clients.run
 
+chaos-long: $(READY) ## the failure tests with a Valkey restored to a copy a minute old
+	@FAREBOX_COPY_AGE_SECONDS=60 $(BIN)/python -m tests.run --suite chaos -k restored
+
 check: $(READY) lint types contracts ## format, lint, types, import contracts
 
 fmt: $(READY) ## format the code

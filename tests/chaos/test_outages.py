@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from tests.stack import Stack, wait_for
 
 CheckBooks = Callable[[Stack, dict[str, Any], Traffic], dict[str, Any]]
 OUTAGE_SECONDS = 20
+# How old the restored copy is at the least; `make chaos-long` makes it a minute.
+COPY_AGE_SECONDS = int(os.environ.get("FAREBOX_COPY_AGE_SECONDS", "0"))
 
 
 def call(stack: Stack, proxy: str, key: str) -> httpx.Response:
@@ -82,6 +85,7 @@ def test_a_valkey_restored_to_an_old_copy_is_rebuilt_from_the_books(
         keys = stack.api("GET", f"/keys?customer={doomed['customer']['id']}")["data"]
         stack.api("POST", f"/keys/{keys[0]['id']}/revoke", {})
         before = len(traffic.answered)
+        time.sleep(COPY_AGE_SECONDS)
         wait_for(lambda: len(traffic.answered) > before + 20, "calls that the copy does not know", 40)
         stack.valkey.kill()
         shutil.rmtree(stack.valkey.home)
