@@ -47,7 +47,11 @@ def test_the_place_is_given_or_from_the_environment_or_temporary(
     assert place_vocabularies().parent.parent == tmp_path
 
 
-@pytest.mark.parametrize("packed", [None, b"no gzip", gzip.compress(b"AA== 0\n")])
+@pytest.mark.parametrize(
+    "packed",
+    [None, b"no gzip", gzip.compress(b"AA== 0\n", mtime=0)],
+    ids=["missing", "no gzip", "another file"],
+)
 def test_a_wrong_package_is_refused_and_nothing_written(
     packed: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
