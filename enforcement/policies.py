@@ -129,6 +129,9 @@ class TenantPolicy(msgspec.Struct, frozen=True):
     output_cap_reasoning: int = 32768
     output_minimum: int = 256  # a clamped answer is never shorter
     require_hard_bound: bool = False
+    allowances: dict[
+        str, int
+    ] = {}  # tokens that stand for a part nobody can bound, by metering.allowances.KINDS
     unknown_customer: Literal["refuse", "default_budget"] = "refuse"
     # Present where unknown customers get a budget of their own; its budget_id is filled in per customer.
     default_budget: BudgetRef | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from metering.allowances import NONE, Allowances
 from metering.anthropic_content import Counter, Piece, lifetimes_of
 from metering.anthropic_models import (
     BYTES_PER_TOKEN,
@@ -48,7 +49,9 @@ _CLAUDE_HOSTS = frozenset({"anthropic", "aws", "azure", "bedrock", "google", "ve
 _pieces: CountCache[Piece] = CountCache()
 
 
-def bound_messages(request: MessagesRequest, *, provider: str = "anthropic") -> InputBound:
+def bound_messages(
+    request: MessagesRequest, *, provider: str = "anthropic", allowances: Allowances = NONE
+) -> InputBound:
     """Bound a Messages request's prompt tokens from above.
 
     A name such as ``claude-…`` says how tokens are counted only where the provider serves the real one.

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from metering.allowances import NONE, Allowances
 from metering.chat_messages import (
     count_message,
     message_rule_of,
@@ -59,7 +60,9 @@ _OPENAI_HOSTS = frozenset({"openai", "azure"})
 _recent: CountCache[int] = CountCache(8192)
 
 
-def bound_chat(request: ChatRequest, *, provider: str = "openai") -> InputBound:
+def bound_chat(
+    request: ChatRequest, *, provider: str = "openai", allowances: Allowances = NONE
+) -> InputBound:
     """Bound a chat request's prompt tokens from above.
 
     A name such as ``gpt-4o`` says how tokens are counted only where the provider is who made it.

@@ -45,12 +45,13 @@ class UnpricedModel(MeteringError):
 
 
 class Uncountable(MeteringError):
-    """A part of a request has no known bound; ``part`` names it as the dialect does."""
+    """A part of a request has no known bound; ``part`` names it as the dialect does, ``kind`` its allowance."""
 
     code = "uncountable"
 
-    def __init__(self, part: str, why: str) -> None:
+    def __init__(self, part: str, why: str, *, kind: str = "") -> None:
         self.part = part
+        self.kind = kind
         super().__init__(f"{part} cannot be bounded before the call: {why}")
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from metering.cost import extra_nanousd
 from metering.errors import RequestShapeError, UnpricedModel
 from metering.money import (
     BASIS_POINTS,
@@ -40,6 +41,10 @@ class InputBound(msgspec.Struct, frozen=True):
     image_tokens: int = 0  # of these
     # Where the text may be reported: a dialect leaves out what its request cannot cause.
     text_buckets: tuple[str, ...] = TEXT_BUCKETS
+    # How often the model may answer within the call (server tools): each round may use the whole output cap.
+    rounds: int = 1
+    # The most of each counted extra that it may be billed for: web searches and their like, by name.
+    extras: tuple[tuple[str, int], ...] = ()
 
 
 class OutputCap(msgspec.Struct, frozen=True):
@@ -86,11 +91,10 @@ def quote_for(
     """
     input_mtok_sum = _input_mtok_sum(bound, price)
     output_rate = _output_rate(bound, cap, price)
-    output_mtok = cap.choices * output_rate
-    least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + price.per_request_nanousd)
-    at_cap = NanoUsd(
-        cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + price.per_request_nanousd
-    )
+    output_mtok = cap.choices * bound.rounds * output_rate
+    fees_nanousd = price.per_request_nanousd + _fees_nanousd(bound, price)
+    least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + fees_nanousd)
+    at_cap = NanoUsd(cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + fees_nanousd)
     per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
     cost = Amounts(least, at_cap, per_token, _at_minimum(cap, least, at_cap, per_token))
     charge = _charge(cost, cap, markup_bp, markup_fixed_nanousd)
@@ -129,6 +133,10 @@ def _input_mtok_sum(bound: InputBound, price: Price) -> int:
     if bound.image_tokens:
         mtok_sum += bound.image_tokens * max(text_rate, price.rate_for("image_input").dearest(bound.tokens))
     return mtok_sum
+
+
+def _fees_nanousd(bound: InputBound, price: Price) -> int:
+    return sum(count * extra_nanousd(price, name) for name, count in bound.extras if count)
 
 
 def _output_rate(bound: InputBound, cap: OutputCap, price: Price) -> int:

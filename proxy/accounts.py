@@ -11,6 +11,7 @@ from enforcement.errors import CredentialError
 from enforcement.keys import Scope
 from enforcement.policies import Markup, ProviderAccount, PublishedPrice, TenantPolicy
 from enforcement.secrets import CredentialBox
+from metering.allowances import Allowances
 from metering.prices import Price, PriceBook, PriceEntry, Rate
 from proxy.errors import Refusal
 
@@ -18,11 +19,12 @@ from proxy.errors import Refusal
 class Tenant:
     """A tenant's policy in one mode, compiled once per version: accounts by name, the price book, open credentials."""
 
-    __slots__ = ("_box", "_by_name", "_credentials", "_scope", "policy", "prices")
+    __slots__ = ("_box", "_by_name", "_credentials", "_scope", "allowances", "policy", "prices")
 
     def __init__(self, policy: TenantPolicy, *, scope: Scope, box: CredentialBox) -> None:
         self.policy = policy
         self.prices = PriceBook([_entry(price) for price in policy.prices])
+        self.allowances = Allowances(policy.allowances)
         self._scope = scope
         self._box = box
         self._by_name = {account.name: account for account in policy.accounts}

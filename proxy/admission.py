@@ -169,7 +169,7 @@ class Admission:
         markup_bp, markup_fixed_nanousd = markup_for(caller.markup, model)
         try:
             price = FREE if call.is_free else self._price(request, tenant, account, model)
-            bound = call.bound(model, provider=account.provider)
+            bound = call.bound(model, provider=account.provider, allowances=tenant.allowances)
             quote = quote_for(
                 bound,
                 call.cap(model, provider=account.provider, policy=tenant.policy),

@@ -16,42 +16,20 @@ from proxy.flights import Watch
 from proxy.gateway import Gateway
 from proxy.logs import configure_logging, log_request
 from proxy.models import list_models
-from proxy.providers.anthropic import AnthropicCount, AnthropicMessages
-from proxy.providers.base import Dialect, ErrorShape
-from proxy.providers.openai import OpenAIChat
 from proxy.randomness import take_80_bits
 from proxy.responses import send_json, send_refusal, send_whole
+from proxy.routes import DIALECTS, PREFIXES, errors_of, find_dialect
 from proxy.selftest import prove_gate
 from proxy.settings import read_settings
 
 log = logging.getLogger("farebox.proxy")
 
-# Official clients of Anthropic are given a base URL with or without a path of its own.
-DIALECTS: dict[tuple[str, str], Dialect] = {
-    ("POST", "/v1/chat/completions"): OpenAIChat(),
-    ("POST", "/v1/messages"): AnthropicMessages(),
-    ("POST", "/anthropic/v1/messages"): AnthropicMessages(),
-    ("POST", "/v1/messages/count_tokens"): AnthropicCount(),
-    ("POST", "/anthropic/v1/messages/count_tokens"): AnthropicCount(),
-}
 PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
-# Routes that official clients know and a later version serves; until then they are refused like any other.
-COMING = (
-    *("/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/images/", "/v1/audio/", "/v1/moderations"),
-    *("/v1/messages/batches", "/anthropic/v1/messages/batches", "/anthropic/v1/models", "/gemini/"),
-)
-_ANTHROPIC = ("/anthropic/", "/v1/messages")
-_PREFIXES = ("/v1/", "/anthropic/", "/gemini/")
 
 
 def is_proxy_path(path: str) -> bool:
     """Tell whether a path is the data plane's."""
-    return path.startswith(_PREFIXES) or path in PROBES
-
-
-def errors_of(path: str) -> ErrorShape:
-    """How errors are written on a path, also on one that is not served: a client knows one dialect alone."""
-    return AnthropicMessages.errors if path.startswith(_ANTHROPIC) else OpenAIChat.errors
+    return path.startswith(PREFIXES) or path in PROBES
 
 
 class Application:
@@ -103,21 +81,11 @@ class Application:
     @staticmethod
     async def _route(exchange: Exchange, gateway: Gateway) -> None:
         method, path = exchange.scope["method"], exchange.scope["path"]
-        dialect = DIALECTS.get((method, path))
-        if dialect is not None:
-            await gateway.pipeline.serve(exchange, dialect)
-        elif method == "GET" and path == "/v1/models":
+        if method == "GET" and path == "/v1/models":
             await list_models(exchange, gateway.callers)
-        elif path.startswith(COMING):
-            raise Refusal(
-                "unsupported_route", f"{method} {path} is not served yet; a later version of Farebox will"
-            )
-        else:
-            served = ", ".join(f"{verb} {known}" for verb, known in DIALECTS)
-            raise Refusal(
-                "unsupported_route",
-                f"{method} {path} is not served here; served are {served}, GET /v1/models",
-            )
+            return
+        dialect = find_dialect(method, path, exchange.scope["query_string"])
+        await gateway.pipeline.serve(exchange, dialect)
 
     @staticmethod
     async def _refuse(exchange: Exchange, gateway: Gateway, refusal: Refusal) -> None:

@@ -76,7 +76,7 @@ class Pipeline:
         traits = request.dialect.traits_of(plan.account.provider)
         cap_tokens = admitted.granted.output_cap
         prepared = request.call.prepare(model=plan.model, cap_tokens=cap_tokens, traits=traits)
-        answer = await self._dispatch(exchange, request, admitted, prepared)
+        answer = await self._dispatch(exchange, request, admitted, prepared, traits)
         try:
             await self._take(exchange, request, admitted, answer, prepared, traits)
         finally:
@@ -102,11 +102,11 @@ class Pipeline:
             why = f"its answer came encoded as {answer.encoding!r}, which nobody asked for"
             raise not_reached(Unfinished(why), admitted.plan.account)
         elif answer.header("content-type").startswith(EVENT_STREAM):
-            tap = request.dialect.tap(strip_usage=prepared.strip_usage)
+            tap = request.dialect.tap(strip_usage=prepared.strip_usage, traits=traits)
             relay = Relay(exchange, request, admitted, tap=tap, settings=self._settings)
             await relay.run(answer, end, self._ending, self._headers(exchange, admitted, None))
         else:
-            await self._whole(exchange, request, admitted, answer, end)
+            await self._whole(exchange, request, admitted, answer, end, traits)
 
     async def _read(self, exchange: Exchange, dialect: Dialect) -> Request | None:
         asked = read_asked(exchange.scope)
@@ -127,12 +127,18 @@ class Pipeline:
         )
 
     async def _dispatch(
-        self, exchange: Exchange, request: Request, admitted: Admitted, prepared: Prepared
+        self,
+        exchange: Exchange,
+        request: Request,
+        admitted: Admitted,
+        prepared: Prepared,
+        traits: Traits,
     ) -> Answer:
         """Send the request; a hold that gets no answer is ended by what was, or may have been, written."""
         plan = admitted.plan
-        headers = request.dialect.upstream_headers(plan.credential, exchange.scope["headers"])
-        outgoing = Outgoing(plan.account, request.dialect.path, prepared.body, request.call.stream, headers)
+        headers = request.dialect.upstream_headers(plan.credential, exchange.scope["headers"], traits)
+        path = request.dialect.path_for(plan.model, traits)
+        outgoing = Outgoing(plan.account, path, prepared.body, request.call.stream, headers)
         sent = time.perf_counter()
         try:
             async with exchange.watch:
@@ -172,7 +178,13 @@ class Pipeline:
         await send_whole(exchange.send, answer.status, body, headers)
 
     async def _whole(
-        self, exchange: Exchange, request: Request, admitted: Admitted, answer: Answer, end: End
+        self,
+        exchange: Exchange,
+        request: Request,
+        admitted: Admitted,
+        answer: Answer,
+        end: End,
+        traits: Traits,
     ) -> None:
         """Read a whole answer, settle it, then pass it on with what it cost."""
         reading = time.perf_counter()
@@ -185,7 +197,7 @@ class Pipeline:
             broken = Unfinished("its answer broke off", timed_out=isinstance(failure, TimeoutError))
             raise not_reached(broken, admitted.plan.account) from failure
         exchange.upstream_seconds += time.perf_counter() - reading
-        report = request.dialect.read_answer(body)
+        report = request.dialect.read_answer(body, traits)
         if report.error_inside:
             end.word = "error_inside"
         receipt = await self._ending.settle(admitted, end, report, request.call)

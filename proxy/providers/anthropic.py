@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from enforcement.policies import TenantPolicy
+from metering.allowances import Allowances
 from metering.anthropic import (
     MessagesRequest,
     bound_messages,
@@ -53,9 +54,9 @@ class MessagesCall:
         self.service_tier = request.quoted_tier
         self.stream = bool(request.stream)
 
-    def bound(self, model: str, *, provider: str) -> InputBound:
+    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
         """Bound the prompt. Raises: Uncountable."""
-        return bound_messages(self._as(model), provider=provider)
+        return bound_messages(self._as(model), provider=provider, allowances=allowances)
 
     def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
         """Choose the output cap, thinking included, never over the model's ceiling."""
@@ -102,7 +103,7 @@ class CountCall:
         self._body = body
         self.model = model
 
-    def bound(self, model: str, *, provider: str) -> InputBound:
+    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
         """Nothing is billed, whatever the prompt."""
         return InputBound(0, BoundClass.EXACT)
 
@@ -128,7 +129,7 @@ class AnthropicMessages:
     """The dialect of ``POST /v1/messages``."""
 
     name = "anthropic"
-    path = "/v1/messages"
+    _path = "/v1/messages"
     errors = AnthropicErrors()
 
     def decode(self, body: bytes) -> MessagesCall:
@@ -139,15 +140,21 @@ class AnthropicMessages:
         """What is peculiar to a provider."""
         return _TRAITS
 
-    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    def path_for(self, model: str, traits: Traits) -> str:
+        """What follows an account's base URL."""
+        return self._path
+
+    def upstream_headers(
+        self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
+    ) -> list[tuple[str, str]]:
         """How a credential is presented, and what of the caller's own headers goes on."""
         return headers_for(credential, sent)
 
-    def tap(self, *, strip_usage: bool) -> MessagesTap:
+    def tap(self, *, strip_usage: bool, traits: Traits) -> MessagesTap:
         """Make a listener for one stream."""
         return MessagesTap()
 
-    def read_answer(self, body: bytes) -> Report:
+    def read_answer(self, body: bytes, traits: Traits) -> Report:
         """Read a whole answer."""
         return read_answer(body)
 
@@ -156,7 +163,7 @@ class AnthropicCount:
     """The dialect of ``POST /v1/messages/count_tokens``."""
 
     name = "anthropic"
-    path = "/v1/messages/count_tokens"
+    _path = "/v1/messages/count_tokens"
     errors = AnthropicErrors()
 
     def decode(self, body: bytes) -> CountCall:
@@ -167,15 +174,21 @@ class AnthropicCount:
         """What is peculiar to a provider."""
         return _TRAITS
 
-    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    def path_for(self, model: str, traits: Traits) -> str:
+        """What follows an account's base URL."""
+        return self._path
+
+    def upstream_headers(
+        self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
+    ) -> list[tuple[str, str]]:
         """How a credential is presented, and what of the caller's own headers goes on."""
         return headers_for(credential, sent)
 
-    def tap(self, *, strip_usage: bool) -> MessagesTap:
+    def tap(self, *, strip_usage: bool, traits: Traits) -> MessagesTap:
         """Make a listener, for a provider that answers with a stream although none was asked for."""
         return MessagesTap()
 
-    def read_answer(self, body: bytes) -> Report:
+    def read_answer(self, body: bytes, traits: Traits) -> Report:
         """Read no usage out of a count: it is an answer, not a bill."""
         return Report()
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from enforcement.policies import TenantPolicy
+from metering.allowances import Allowances
 from metering.quote import InputBound, OutputCap
 from metering.usage import Usage
 from proxy.asgi import Headers
@@ -105,8 +106,8 @@ class Call(Protocol):
     def is_free(self) -> bool:
         """Whether the provider bills nothing for it, whatever it answers."""
 
-    def bound(self, model: str, *, provider: str) -> InputBound:
-        """Bound the prompt. Raises: Uncountable."""
+    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
+        """Bound the prompt; an allowance stands for a part that has no bound. Raises: Uncountable."""
 
     def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
         """Choose the output cap per choice, never over the model's ceiling."""
@@ -158,21 +159,22 @@ class Dialect(Protocol):
     def name(self) -> str:
         """The dialect as provider accounts name it."""
 
-    @property
-    def path(self) -> str:
-        """What follows an account's base URL."""
-
     def decode(self, body: bytes) -> Call:
         """Read a request. Raises: RequestShapeError."""
 
     def traits_of(self, provider: str) -> Traits:
         """What is peculiar to a provider."""
 
-    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    def path_for(self, model: str, traits: Traits) -> str:
+        """What follows an account's base URL, query included, for a model as the account knows it."""
+
+    def upstream_headers(
+        self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
+    ) -> list[tuple[str, str]]:
         """How a credential is presented, and what of the caller's own headers goes on."""
 
-    def tap(self, *, strip_usage: bool) -> Tap:
+    def tap(self, *, strip_usage: bool, traits: Traits) -> Tap:
         """Make a listener for one stream."""
 
-    def read_answer(self, body: bytes) -> Report:
+    def read_answer(self, body: bytes, traits: Traits) -> Report:
         """Read a whole answer."""

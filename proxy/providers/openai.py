@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from enforcement.policies import TenantPolicy
+from metering.allowances import Allowances
 from metering.limits import cap_field_of, is_reasoning, limits_for
 from metering.openai_chat import ChatRequest, bound_chat, decode_chat, output_cap_for
 from metering.quote import InputBound, OutputCap
@@ -42,9 +43,9 @@ class ChatCall:
         self.service_tier = request.quoted_tier
         self.stream = bool(request.stream)
 
-    def bound(self, model: str, *, provider: str) -> InputBound:
+    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
         """Bound the prompt. Raises: Uncountable."""
-        return bound_chat(self._as(model), provider=provider)
+        return bound_chat(self._as(model), provider=provider, allowances=allowances)
 
     def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
         """Choose the output cap per choice, never over the model's ceiling."""
@@ -97,7 +98,7 @@ class OpenAIChat:
     """The dialect of ``POST /v1/chat/completions``."""
 
     name = "openai"
-    path = "/chat/completions"
+    _path = "/chat/completions"
     errors = OpenAIErrors()
 
     def decode(self, body: bytes) -> ChatCall:
@@ -108,15 +109,21 @@ class OpenAIChat:
         """What is peculiar to a provider."""
         return TRAITS.get(provider, _OTHERS)
 
-    def upstream_headers(self, credential: str, sent: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    def path_for(self, model: str, traits: Traits) -> str:
+        """What follows an account's base URL."""
+        return self._path
+
+    def upstream_headers(
+        self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
+    ) -> list[tuple[str, str]]:
         """How a credential is presented, and what of the caller's own headers goes on."""
         presented = [("authorization", f"Bearer {credential}")] if credential else []
         return presented + forwarded(sent, FORWARDED_HEADERS)
 
-    def tap(self, *, strip_usage: bool) -> ChatTap:
+    def tap(self, *, strip_usage: bool, traits: Traits) -> ChatTap:
         """Make a listener for one stream."""
         return ChatTap(strip_usage=strip_usage)
 
-    def read_answer(self, body: bytes) -> Report:
+    def read_answer(self, body: bytes, traits: Traits) -> Report:
         """Read a whole answer."""
         return read_answer(body)
