@@ -48,5 +48,6 @@ async def _ask(app: Servant, method: str, path: str, key: str) -> int:
             answered.append(message["status"])
 
     headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
-    await app({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
     return answered[0] if answered else 0
