@@ -9,30 +9,27 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from metering.empirical import constant
 from metering.model_families import CountRule
 
-# Claude's tokenizers are not public. Up to 1.4 tokens for each of OpenAI's were seen, and a third of the bytes where
-# those have one token for a whole word that Claude splits.
-O200K_PERCENT = 140
-BYTES_PER_TOKEN = 3
-REQUEST_TOKENS = 40
-TOOLS_TOKENS = 700  # a system prompt of its own, once
-SCHEMA_TOKENS = 200
-CITATIONS_TOKENS = 1_000  # likewise; up to 820 were seen
-# An earlier answer's thinking comes back encrypted: its 110 recorded signatures have over 3 characters for a token.
-SIGNATURE_CHARS_PER_TOKEN = 2
-
-# Output that a stream does not show. Source: the 99th percentile of recorded streams of text, the 90th of tool calls.
-UNSEEN_TOKENS = 56
-UNSEEN_TOKENS_PER_TOOL_CALL = 118
+# Each with its reason, source and sample in data/empirical.toml.
+O200K_PERCENT = constant("anthropic", "o200k_percent")
+BYTES_PER_TOKEN = constant("anthropic", "bytes_per_token")
+REQUEST_TOKENS = constant("anthropic", "request_tokens")
+TOOLS_TOKENS = constant("anthropic", "tools_tokens")
+SCHEMA_TOKENS = constant("anthropic", "schema_tokens")
+CITATIONS_TOKENS = constant("anthropic", "citations_tokens")
+SIGNATURE_CHARS_PER_TOKEN = constant("anthropic", "signature_chars_per_token")
+UNSEEN_TOKENS = constant("anthropic", "unseen_output_tokens")
+UNSEEN_TOKENS_PER_TOOL_CALL = constant("anthropic", "unseen_output_tokens_per_tool_call")
 
 # Tools that Anthropic defines and the caller runs: what their definitions cost beside the JSON.
-# Source: Anthropic's pages of each tool (245, 700, 735 and 499), read to 2026-11; memory as recorded (1,577 in all).
+# Source: Anthropic's pages of each tool (245, 700, 735 and 499), read to 2026-11.
 CLIENT_TOOLS = (
     (re.compile(r"bash_\d{8}"), 400),
     (re.compile(r"text_editor_\d{8}"), 1_000),
     (re.compile(r"computer_\d{8}"), 2_000),
-    (re.compile(r"memory_\d{8}"), 2_000),
+    (re.compile(r"memory_\d{8}"), constant("anthropic", "memory_tool_tokens")),
 )
 
 # Source: Anthropic's pages "Vision" (28 pixels a side for a token, at most 1,568 or, from 4.7 on, 4,784 after scaling
