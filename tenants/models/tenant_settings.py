@@ -30,6 +30,8 @@ class TenantSettings(models.Model):
     output_cap_reasoning = models.IntegerField(default=32768)
     output_minimum = models.IntegerField(default=256)
     require_hard_bound = models.BooleanField(default=False)
+    # {kind: tokens}: what stands for a part of a request that nobody can bound, see metering.allowances.
+    allowances = models.JSONField(default=dict, blank=True)
     drain_seconds = models.IntegerField(default=60)
     requests_per_minute = models.IntegerField(default=0)
     burst = models.IntegerField(default=0)
