@@ -17,6 +17,16 @@ KINDS = frozenset(
 )
 
 
+# More than any model's context holds: beyond it an allowance says nothing.
+ALLOWANCE_TOKENS_MAX = 10_000_000
+
+
+def how_to_allow(kind: str) -> str:
+    """Say which call of the control API lets a part of this kind be served."""
+    example = f'{{"allowances": {{"{kind}": tokens}}}}'
+    return f"to serve it at a fixed number of tokens, set the allowance with PATCH /api/v1/settings {example}"
+
+
 class Allowances:
     """A tenant's allowances, tokens per part by kind; none of them unless the tenant set it."""
 
@@ -36,9 +46,7 @@ class Allowances:
         assert kind in KINDS, kind
         tokens = self._tokens_by_kind.get(kind)
         if tokens is None:
-            raise Uncountable(
-                part, f"{why}; the tenant may set an allowance of tokens for {kind!r}", kind=kind
-            )
+            raise Uncountable(part, f"{why}; {how_to_allow(kind)}", kind=kind)
         return tokens
 
 

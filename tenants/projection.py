@@ -132,6 +132,7 @@ def tenant_policy(
         output_cap_reasoning=settings.output_cap_reasoning,
         output_minimum=settings.output_minimum,
         require_hard_bound=settings.require_hard_bound,
+        allowances=settings.allowances,
         unknown_customer="default_budget" if default else "refuse",
         default_budget=default,
         drain_seconds=settings.drain_seconds,

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from metering.allowances import ALLOWANCE_TOKENS_MAX, KINDS
 from metering.ids import EXTERNAL_ID_CHARS_MAX, is_external_id
 from metering.money import BASIS_POINTS, LIMIT_NANOUSD_MAX, format_usd
 from tenants.errors import InvalidInput
@@ -120,6 +121,20 @@ def markup_models(value: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def allowances(value: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Tokens that stand for a part nobody can bound, by its kind; None takes one away."""
+    unknown = sorted(value.keys() - KINDS)
+    if unknown:
+        kinds = ", ".join(sorted(KINDS))
+        raise InvalidInput(
+            "allowances", f"{unknown[0][:80]!r} is no kind of part that has an allowance: {kinds}"
+        )
+    for kind, tokens in value.items():
+        if tokens is not None:
+            between(f"allowances.{kind}", tokens, least=1, most=ALLOWANCE_TOKENS_MAX)
+    return dict(value)
 
 
 def bounded(field: str, *, least: int, most: int) -> Rule:

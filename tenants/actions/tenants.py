@@ -21,6 +21,7 @@ SETTING_RULES: dict[str, rules.Rule] = {
     "drain_seconds": rules.bounded("drain_seconds", least=0, most=3_600),
     "arrivals_per_hour_max": rules.bounded("arrivals_per_hour_max", least=0, most=1_000_000),
     "require_hard_bound": bool,
+    "allowances": rules.allowances,
     "unknown_customer": rules.word("unknown_customer", TenantSettings.UnknownCustomer.values),
     "default_limit_nanousd": rules.or_none(rules.limit_nanousd),
     "default_window_kind": rules.word("default_window_kind", rules.WINDOW_KINDS),
@@ -95,6 +96,10 @@ def change_settings(
     """
     settings = lock_settings(tenant, mode)
     checked = rules.checked(SETTING_RULES, changes, noun="the settings")
+    if "allowances" in checked:
+        # Kinds that are not named keep what they have.
+        merged = {**settings.allowances, **checked["allowances"]}
+        checked["allowances"] = {kind: tokens for kind, tokens in merged.items() if tokens is not None}
     before = shown(settings, *checked)
     for field, value in checked.items():
         setattr(settings, field, value)

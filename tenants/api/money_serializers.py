@@ -140,6 +140,11 @@ class SettingsIn(RatesIn):
     output_cap_reasoning = serializers.IntegerField(required=False)
     output_minimum = serializers.IntegerField(required=False)
     require_hard_bound = serializers.BooleanField(required=False)
+    allowances = serializers.DictField(
+        child=serializers.IntegerField(allow_null=True),
+        required=False,
+        help_text="tokens that stand for a part nobody can bound, by kind; null takes one away, others stay",
+    )
     drain_seconds = serializers.IntegerField(required=False)
     arrivals_per_hour_max = serializers.IntegerField(required=False)
     unknown_customer = serializers.ChoiceField(choices=("refuse", "default_budget"), required=False)

@@ -186,6 +186,24 @@ def test_settings_and_markup(client: APIClient) -> None:
     assert send(client, "get", "/markup").json()["markup_percent"] == "20.50"
 
 
+def test_an_allowance_is_set_kind_by_kind_and_taken_away_with_null(client: APIClient) -> None:
+    send(client, "patch", "/settings", {"allowances": {"document": 20_000, "video": 90_000}})
+    changed = send(client, "patch", "/settings", {"allowances": {"image_url": 2_000, "video": None}})
+    assert changed.status_code == 200
+    assert changed.json()["allowances"] == {"document": 20_000, "image_url": 2_000}
+    assert send(client, "get", "/settings").json()["allowances"] == {"document": 20_000, "image_url": 2_000}
+
+
+@pytest.mark.parametrize(
+    "allowances", [{"picture": 1}, {"document": 0}, {"document": 10_000_001}, {"document": "many"}, 5]
+)
+def test_an_allowance_of_no_known_kind_or_size_is_refused(client: APIClient, allowances: Any) -> None:
+    refused = send(client, "patch", "/settings", {"allowances": allowances})
+    assert refused.status_code == 400
+    assert "allowances" in refused.content.decode()
+    assert send(client, "get", "/settings").json()["allowances"] == {}
+
+
 def test_the_audit_log_tells_who_and_what(client: APIClient, acme: Holding) -> None:
     send(client, "patch", f"/budgets/{acme.budget.pk}", {"limit_usd": "3"})
     entries = send(client, "get", f"/audit-log?object_id={acme.budget.pk}").json()["data"]

@@ -62,6 +62,19 @@ def test_everything_a_tenant_has_is_in_redis_after_a_drain(
     assert balance.limit_nanousd == parse_usd("50.00")
 
 
+def test_allowances_are_in_force_with_the_tenants_policy(
+    acme: Holding, open_shard: OpenShard, redis_client: redis.Redis
+) -> None:
+    control = open_shard(acme.tenant.pk)
+    change = tenants.change_settings(
+        tenant=acme.tenant, mode="test", actor=ACTOR, changes={"allowances": {"document": 20_000}}
+    )
+    assert publish_now(change.entries, control=control)
+    found = policy_in(redis_client, Scope(acme.tenant.pk, "test").tenant_policy())
+    assert found is not None
+    assert msgspec.json.decode(found[1], type=TenantPolicy).allowances == {"document": 20_000}
+
+
 def test_a_changed_limit_touches_the_budget_and_no_policy(
     acme: Holding, open_shard: OpenShard, redis_client: redis.Redis
 ) -> None:
