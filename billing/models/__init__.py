@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from billing.models.customer_map import CustomerMap
 from billing.models.ledger import DeadLetter, DriftReport, LedgerRow, TagSet
+from billing.models.stripe_connection import StripeConnection
+from billing.models.stripe_meter import StripeMeter
 
-__all__ = ["DeadLetter", "DriftReport", "LedgerRow", "TagSet"]
+__all__ = [
+    "CustomerMap",
+    "DeadLetter",
+    "DriftReport",
+    "LedgerRow",
+    "StripeConnection",
+    "StripeMeter",
+    "TagSet",
+]
