@@ -66,7 +66,7 @@ if not is_ours then
   redis.call('DEL', KEYS[2])
 end
 redis.call('PERSIST', KEYS[2])
-redis.call('HDEL', KEYS[2], 'opening', 'removed', 'pending_limit')
+redis.call('HDEL', KEYS[2], 'opening', 'removed', 'pending_limit', 'dropped')
 for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
   local kind, window = string.match(field, '^([sh]):(.*)$')
   if kind then

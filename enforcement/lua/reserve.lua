@@ -123,12 +123,20 @@ for number = 1, budgets_count do
 end
 for number, budget in ipairs(budgets) do
   local window = budget.window
-  local record = redis.call('HMGET', budget.key, 'epoch', 'limit', 's:' .. window, budget.held_field, 'e:' .. window)
+  local record = redis.call(
+    'HMGET', budget.key, 'epoch', 'limit', 's:' .. window, budget.held_field, 'e:' .. window, 'dropped'
+  )
   budget.is_made_here = number == new_budget_no and not record[1]
+  -- The clock ran ahead, let this window's sums be dropped, and came back: the ledger alone knows them now.
+  if record[2] and not record[5] and record[6] and tonumber(budget.window_end) <= tonumber(record[6]) then
+    redis.call('HSET', budget.key, 'pending_limit', record[2])
+    redis.call('HDEL', budget.key, 'limit', 'opening')
+    record[2] = false
+  end
   if budget.is_made_here then
     record[2] = new_limit
   elseif record[1] ~= shard[3] or not record[2] then
-    -- The only write of a refusal: the keeper loads what is wanted.
+    -- The only writes of a refusal: the keeper loads what is wanted.
     redis.call('HSET', KEYS[4], ARGV[6] .. ':' .. ARGV[7] .. ':' .. budget.id, int(now_ms))
     return answer('not_loaded', number)
   end
@@ -241,7 +249,7 @@ end
 -- Windows that ended two days ago and hold nothing leave the record when a new one enters it.
 local function drop_old_windows(key)
   local fields = redis.call('HGETALL', key)
-  local ends, helds = {}, {}
+  local ends, helds, dropped_ms = {}, {}, 0
   for place = 1, #fields, 2 do
     local kind, window = string.match(fields[place], '^([eh]):(.*)$')
     if kind == 'e' then
@@ -253,7 +261,11 @@ local function drop_old_windows(key)
   for window, end_ms in pairs(ends) do
     if end_ms < now_ms - 172800000 and (helds[window] or '0') == '0' then
       redis.call('HDEL', key, 's:' .. window, 'h:' .. window, 'b:' .. window, 'e:' .. window)
+      dropped_ms = math.max(dropped_ms, end_ms)
     end
+  end
+  if dropped_ms > tonumber(redis.call('HGET', key, 'dropped') or '0') then
+    redis.call('HSET', key, 'dropped', int(dropped_ms))
   end
 end
 

@@ -274,6 +274,19 @@ def test_old_windows_that_hold_nothing_leave_the_record(desk: Desk) -> None:
     desk.granted(draw("bud_a"))
     kept = {name[2:] for name in desk.record("bud_a") if name[1] == ":"}
     assert kept == {"held", "new", "total:0"}
+    assert int(desk.record("bud_a")["dropped"]) == now - two_days - 1_000
+
+
+def test_a_window_whose_sums_were_dropped_by_a_clock_that_ran_ahead_is_loaded_again(desk: Desk) -> None:
+    now = desk.now_ms()
+    here = Window("day:2", now - 1_000, now + 100_000)
+    desk.budget("bud_a", 5_000, **{"s:day:5": 0, "dropped": here.end_ms})
+    assert desk.reserve(desk.reservation(draw("bud_a", window=here))) == NotLoaded("bud_a")
+    assert desk.redis.hexists(wanted_key(ACME.shard), f"{ACME.tenant_id}:test:bud_a")
+    assert desk.record("bud_a")["pending_limit"] == "5000"
+    # A later window was never dropped: it is new, and begins at nothing.
+    desk.budget("bud_b", 5_000, **{"dropped": here.end_ms - 1})
+    assert isinstance(desk.reserve(desk.reservation(draw("bud_b", window=here))), Granted)
 
 
 def test_a_budget_that_is_not_loaded_is_wanted_not_empty(desk: Desk) -> None:
