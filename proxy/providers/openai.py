@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import msgspec
 
 from enforcement.policies import TenantPolicy
@@ -13,21 +11,9 @@ from metering.openai_chat import ChatRequest, bound_chat, decode_chat, output_ca
 from metering.quote import InputBound, OutputCap
 from metering.tokens import encoding_for, estimate_output
 from proxy.bodies import edited, with_member
-from proxy.providers.base import Prepared, Report, Traits, forwarded
+from proxy.providers.base import Prepared, Report, Traits
 from proxy.providers.openai_answers import ChatTap, read_answer
-from proxy.providers.openai_errors import OpenAIErrors
-
-# Source: the providers' API references, read to 2026-11. Anyone not named takes the model's
-# spelling of a cap, and `stream_options`.
-TRAITS: Mapping[str, Traits] = {
-    "openai": Traits(cap_field="max_completion_tokens"),
-    "azure": Traits(cap_field="max_completion_tokens"),
-    # Refuse fields they do not know, and report usage without being asked.
-    "mistral": Traits(takes_stream_options=False),
-    "perplexity": Traits(takes_stream_options=False),
-}
-_OTHERS = Traits()
-FORWARDED_HEADERS = frozenset((b"openai-beta", b"accept-language"))
+from proxy.providers.openai_wire import OpenAIWire
 
 
 class ChatCall:
@@ -94,31 +80,14 @@ def _cap_changes(request: ChatRequest, cap_tokens: int, taken: str) -> dict[str,
     return {request.cap_field if named else taken: cap_tokens}
 
 
-class OpenAIChat:
+class OpenAIChat(OpenAIWire):
     """The dialect of ``POST /v1/chat/completions``."""
 
-    name = "openai"
     _path = "/chat/completions"
-    errors = OpenAIErrors()
 
     def decode(self, body: bytes) -> ChatCall:
         """Read a request. Raises: RequestShapeError."""
         return ChatCall(decode_chat(body), body)
-
-    def traits_of(self, provider: str) -> Traits:
-        """What is peculiar to a provider."""
-        return TRAITS.get(provider, _OTHERS)
-
-    def path_for(self, model: str, traits: Traits) -> str:
-        """What follows an account's base URL."""
-        return self._path
-
-    def upstream_headers(
-        self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
-    ) -> list[tuple[str, str]]:
-        """How a credential is presented, and what of the caller's own headers goes on."""
-        presented = [("authorization", f"Bearer {credential}")] if credential else []
-        return presented + forwarded(sent, FORWARDED_HEADERS)
 
     def tap(self, *, strip_usage: bool, traits: Traits) -> ChatTap:
         """Make a listener for one stream."""

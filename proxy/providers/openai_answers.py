@@ -48,10 +48,11 @@ class Said(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One choice, whole or in part."""
+    """One choice, whole or in part; ``text`` is all that the older completions say."""
 
     delta: Said | None = None
     message: Said | None = None
+    text: Text = None
 
 
 class Groq(msgspec.Struct):
@@ -234,18 +235,20 @@ def _usage(raw: bytes) -> Usage | None:
 def _gather(choice: Choice, pieces: list[str]) -> int:
     """Collect a choice's text; return how many characters there were."""
     said = choice.delta or choice.message
-    if said is None:
-        return 0
+    chars = 0
+    for piece in (choice.text, *(_pieces_of(said) if said else ())):
+        if piece:
+            text = piece if isinstance(piece, str) else msgspec.json.encode(piece).decode()
+            pieces.append(text)
+            chars += len(text)
+    return chars
+
+
+def _pieces_of(said: Said) -> list[Text]:
     found = [said.content, said.reasoning_content or said.reasoning, said.refusal]
     for call in said.tool_calls or ():
         if call.function:
             found += (call.function.name, call.function.arguments)
     if said.function_call:
         found += (said.function_call.name, said.function_call.arguments)
-    chars = 0
-    for piece in found:
-        if piece:
-            text = piece if isinstance(piece, str) else msgspec.json.encode(piece).decode()
-            pieces.append(text)
-            chars += len(text)
-    return chars
+    return found
