@@ -1,4 +1,4 @@
-"""Every recorded OpenAI chat and Anthropic Messages call through a running gateway, beside what its provider reported.
+"""Every recorded call of a served endpoint through a running gateway, beside what its provider reported.
 
     python -m benchmarks.replay [--only openai anthropic] [--write]
 
@@ -27,12 +27,13 @@ import httpx
 from benchmarks.replay_report import Comparison, markdown, write_page
 from benchmarks.replay_truth import OVERRIDE_USD_PER_MTOK, account_of, book_of, is_known
 from config.devservers import free_port, stop_process
-from simulators.replay.rows import Row, digest_of, is_reported, read_rows, request_of
+from simulators.replay.rows import Row, digest_of_row, is_reported, read_rows, request_of, wire_of
 from tests.stack import ROOT, Stack, running_stack, wait_for
 
 DATA = Path(os.environ.get("FAREBOX_DATA", ROOT.parent / "shared" / "data")) / "recordings"
 LIMIT_USD = "9000000.00"
 AT_ONCE = 8
+DEFAULTS = ("openai", "anthropic", "gemini")  # accounts that a plain model name goes to
 
 
 @dataclass
@@ -62,11 +63,10 @@ def replay_provider() -> Iterator[str]:
 def set_up(stack: Stack, url: str, rows: list[Row]) -> str:
     """Make an account for each provider, a price where nobody knows one, and a key."""
     for name, row in {account_of(row): row for row in rows}.items():
-        is_default = name in ("openai", "anthropic")
+        is_default = name in DEFAULTS
         account = {"provider": book_of(row), "name": name, "api_key": "sk-replay", "default": is_default}
-        dialect = "anthropic" if row["messages"] else "openai"
-        path = row["provider"]
-        stack.api("POST", "/provider-accounts", {**account, "dialect": dialect, "base_url": f"{url}/{path}"})
+        where = {"dialect": wire_of(row).dialect, "base_url": f"{url}/{row['provider']}"}
+        stack.api("POST", "/provider-accounts", {**account, **where})
     price = {f"{name}_usd_per_mtok": f"{usd}.00" for name, usd in OVERRIDE_USD_PER_MTOK.items()}
     for provider, model in sorted({(book_of(row), row["model"]) for row in rows if not is_known(row)}):
         stack.api("PUT", f"/prices/{provider}/{model}", price)
@@ -78,7 +78,7 @@ async def send_all(address: str, key: str, rows: list[Row]) -> list[Sent]:
     """Send every row; those with the same request one after the other."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[digest_of(row["provider"], request_of(row))].append(row)
+        groups[digest_of_row(row)].append(row)
     waiting = list(groups.values())
     done: list[Sent] = []
     async with httpx.AsyncClient(base_url=address, timeout=60.0, trust_env=False) as client:
@@ -93,15 +93,16 @@ async def send_all(address: str, key: str, rows: list[Row]) -> list[Sent]:
 
 async def send(client: httpx.AsyncClient, key: str, row: Row) -> Sent:
     """Send one row's request as its client did, to its account."""
-    body = request_of(row)
-    name = account_of(row)
-    if name not in ("openai", "anthropic"):
-        body = {**body, "model": f"{name}/{body['model']}"}
+    body, wire, name = request_of(row), wire_of(row), account_of(row)
+    model = row["model"] if wire.names_model_in_path else body["model"]
+    if name not in DEFAULTS:
+        model = f"{name}/{model}"
+    if not wire.names_model_in_path:
+        body = {**body, "model": model}
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    path = "/anthropic/v1/messages" if row["messages"] else "/v1/chat/completions"
+    path = wire.route.format(model=model) + ("?alt=sse" if "alt=sse" in row["path"] else "")
     answer = await client.post(path, content=content, headers={"authorization": f"Bearer {key}"})
-    served = answer.headers.get("request-id" if row["messages"] else "x-request-id", "")
-    return Sent(row, answer.status_code, answer.content, served)
+    return Sent(row, answer.status_code, answer.content, answer.headers.get(wire.id_header, ""))
 
 
 def replay(rows: list[Row]) -> Comparison:

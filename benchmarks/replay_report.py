@@ -20,7 +20,7 @@ from benchmarks.replay_truth import (
     without_usage_chunk,
 )
 from metering.model_families import family_of
-from simulators.replay.rows import Row, answer_of
+from simulators.replay.rows import Row, answer_of, wire_of
 
 BEGIN, END = "<!-- replay: begin -->", "<!-- replay: end -->"
 OWN = frozenset({"openai", "azure"})
@@ -175,8 +175,11 @@ class Comparison:
 
 def family_name(row: Row, bound_class: str) -> str:
     """How a row's prompt was counted, for the table."""
-    if row["messages"]:
-        return f"{row['provider']} ({bound_class})"
+    wire = wire_of(row)
+    if wire.dialect != "openai":
+        return f"{row['provider']} {'' if wire.dialect == 'anthropic' else wire.name} ({bound_class})"
+    if wire.name != "chat":
+        return f"{row['provider'] if row['provider'] in OWN else 'other'} {wire.name} ({bound_class})"
     if row["provider"] in OWN:
         return f"openai {family_of(row['model']).name} ({bound_class})"
     return f"other ({bound_class})"

@@ -15,8 +15,9 @@ from typing import Any
 
 from genai_prices import calc_price
 from genai_prices.data import providers
+from genai_prices.types import Provider
 
-from simulators.replay.rows import Row, request_of
+from simulators.replay.rows import Row, request_of, wire_of
 
 NANO = 10**9
 MTOK = 10**6
@@ -24,6 +25,14 @@ AT = datetime.now(UTC)
 OVERRIDE_USD_PER_MTOK = {"input": 1, "output": 4}
 # The recordings' names of providers by the price book's.
 BOOK = {"gemini": "google", "bedrock-mantle": "aws"}
+# Whose reading of genai-prices fits a wire's reports, where the provider has none of its own.
+_READERS = {
+    **dict.fromkeys(("chat", "completions"), ("openai", "chat")),
+    **dict.fromkeys(("responses", "compact"), ("openai", "responses")),
+    **dict.fromkeys(("generate", "generate_stream", "embed", "embed_batch"), ("google", "default")),
+    "embeddings": ("openai", "embeddings"),
+    "messages": ("anthropic", "default"),
+}
 MEDIA = frozenset({"images", "documents", "audio_in", "audio_out", "video"})
 _SOURCES = {one.id: one for one in providers}
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\n\r\n")
@@ -46,14 +55,15 @@ def book_of(row: Row) -> str:
 def account_of(row: Row) -> str:
     """The name of the provider account that a row goes to: a dialect has accounts of its own."""
     name = re.sub("[^a-z0-9-]", "-", row["provider"])
-    return f"{name}-messages" if row["messages"] and row["provider"] != "anthropic" else name
+    dialect = wire_of(row).dialect
+    return f"{name}-messages" if dialect == "anthropic" and row["provider"] != "anthropic" else name
 
 
 def tokens_of(row: Row) -> dict[str, int]:
     """What the recording says was used, in sums that no decomposition changes."""
     told = row["usage"]
     given = {name: int(told.get(name) or 0) for name in told if name.endswith("_tokens")}
-    prompt, made = given["input_tokens"], given["output_tokens"]
+    prompt, made = given.get("input_tokens", 0), given.get("output_tokens", 0)
     return {
         "prompt": prompt,
         "made": made,
@@ -88,7 +98,7 @@ def report_of(row: Row) -> dict[str, Any]:
 def context_of(row: Row) -> dict[str, str]:
     """The service tier, or Anthropic's speed, that the answer says was billed."""
     body = row["response_body"]
-    if row["messages"]:
+    if row["wire"] == "messages":
         speed = report_of(row).get("speed")
         return {"speed": speed} if speed else {}
     found = re.findall(r'"service_tier":\s*"(\w+)"', body if isinstance(body, str) else json.dumps(body))
@@ -127,10 +137,9 @@ def cost_of_row(row: Row) -> Cost | None:
         total = used["prompt"] * OVERRIDE_USD_PER_MTOK["input"] * NANO + output
         return Cost(-(-total // MTOK), -(-output // MTOK), by_override=True)
     source = _SOURCES[book_of(row)]
-    flavor = "default" if row["messages"] else "chat"
-    reader = source if source.extractors and flavor in {one.api_flavor for one in source.extractors} else None
-    reader = reader or _SOURCES["anthropic" if row["messages"] else "openai"]
-    document = {"model": row["model"], "usage": report_of(row)}
+    usual, flavor = _READERS[row["wire"]]
+    reader = source if flavor in {one.api_flavor for one in source.extractors or ()} else _SOURCES[usual]
+    document = {"model": row["model"], reader_root(reader, flavor): report_of(row)}
     try:
         _, usage = reader.extract_usage(document, api_flavor=flavor)
         found = calc_price(
@@ -143,6 +152,11 @@ def cost_of_row(row: Row) -> Cost | None:
     except ValueError:
         return None
     return Cost(_up(found.total_price), _up(found.output_price), by_override=False)
+
+
+def reader_root(reader: Provider, flavor: str) -> str:
+    """The member of an answer that a reader of genai-prices looks for the report in."""
+    return next(str(one.root) for one in reader.extractors or () if one.api_flavor == flavor)
 
 
 def _up(usd: Decimal) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from simulators.replay.rows import Row, answer_of, digest_of, is_reported, read_rows, request_of
+from simulators.replay.rows import Row, answer_of, digest_of, digest_of_row, is_reported, read_rows, wire_of
+from simulators.replay.wires import model_of_path, wire_of_path
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,7 +25,7 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self._rows: dict[str, deque[Row]] = defaultdict(deque)
         for row in filter(is_reported, read_rows(folder)):
-            self._rows[digest_of(row["provider"], request_of(row))].append(row)
+            self._rows[digest_of_row(row)].append(row)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -34,8 +35,10 @@ class Replay:
             await _send(send, 200, b"application/json", b"{}")
             return
         body = await _read(receive)
-        provider = scope["path"].split("/")[1]
-        waiting = self._rows.get(digest_of(provider, json.loads(body)))
+        path = scope["path"]
+        provider, wire = path.split("/")[1], wire_of_path(path)
+        name = digest_of(provider, wire, json.loads(body), model=model_of_path(path)) if wire else ""
+        waiting = self._rows.get(name)
         if not waiting:
             message = b'{"error":{"message":"nothing was recorded for this request"}}'
             await _send(send, 418, b"application/json", message)
@@ -57,7 +60,7 @@ async def _read(receive: Receive) -> bytes:
 async def _send(send: Send, status: int, kind: bytes, body: bytes, row: Row | None = None) -> None:
     headers = [(b"content-type", kind)]
     if row is not None:
-        headers.append((b"request-id" if row["messages"] else b"x-request-id", row["id"].encode()))
+        headers.append((wire_of(row).id_header.encode(), row["id"].encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     for place in range(0, len(body), PIECE_BYTES):
         piece = body[place : place + PIECE_BYTES]

@@ -7,33 +7,29 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from simulators.replay.wires import BY_NAME, Wire, left_alone, wire_of_file
 
 Row = dict[str, Any]
-
-# What a gateway sets or changes on the way.
-CHANGED: Final = frozenset({"max_tokens", "max_completion_tokens", "stream_options"})
-CHAT: Final = "chat_completions"
-MESSAGES: Final = "v1_messages"
-
-
-def files(folder: Path) -> list[Path]:
-    """The files of recorded chats and Messages."""
-    return sorted(
-        path
-        for path in folder.glob("*.jsonl.gz")
-        if path.name.removesuffix(".jsonl.gz").endswith((CHAT, MESSAGES))
-    )
+_EXTENSION = ".jsonl.gz"
 
 
 def read_rows(folder: Path) -> Iterator[Row]:
     """Read every row whose request is whole enough to be sent again and that was answered with status 200."""
-    for path in files(folder):
+    for path in sorted(folder.glob(f"*{_EXTENSION}")):
+        wire = wire_of_file(path.name.removesuffix(_EXTENSION))
+        if wire is None:
+            continue
         with gzip.open(path) as lines:
             for row in map(json.loads, lines):
-                if row["status"] == 200 and isinstance(row["request_body"], dict):
-                    row["messages"] = path.name.removesuffix(".jsonl.gz").endswith(MESSAGES)
-                    yield row
+                if row["status"] == 200 and row["method"] == "POST" and isinstance(row["request_body"], dict):
+                    yield {**row, "wire": wire.name}
+
+
+def wire_of(row: Row) -> Wire:
+    """The wire that a row came over."""
+    return BY_NAME[row["wire"]]
 
 
 def is_reported(row: Row) -> bool:
@@ -41,16 +37,22 @@ def is_reported(row: Row) -> bool:
     return bool(row["usage"] and row["usage_raw"] and row["model"])
 
 
-def request_of(row: Row) -> dict[str, Any]:
-    """The recorded request; Azure names the model in the address alone."""
-    body: dict[str, Any] = row["request_body"]
-    return body if body.get("model") else {**body, "model": row["model"]}
+def request_of(row: Row) -> Row:
+    """The recorded request; where the model stands in the address alone (Azure) it is put into the body."""
+    body: Row = row["request_body"]
+    return body if wire_of(row).names_model_in_path or body.get("model") else {**body, "model": row["model"]}
 
 
-def digest_of(provider: str, body: dict[str, Any]) -> str:
+def digest_of_row(row: Row) -> str:
+    """Name a row by what a gateway leaves alone of its request."""
+    wire = wire_of(row)
+    model = row["model"] if wire.names_model_in_path else ""
+    return digest_of(row["provider"], wire, request_of(row), model=model)
+
+
+def digest_of(provider: str, wire: Wire, body: Row, *, model: str = "") -> str:
     """Name a request by what a gateway leaves alone."""
-    kept = {name: value for name, value in body.items() if name not in CHANGED}
-    text = json.dumps([provider, kept], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([provider, wire.name, model, left_alone(body)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -22,6 +22,7 @@ ROW: dict[str, Any] = {
     "provider": "openai",
     "model": "gpt-4o",
     "status": 200,
+    "method": "POST",
     "usage": {"input_tokens": 3, "output_tokens": 1},
     "usage_raw": USAGE,
     "request_body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hé"}], "stream": True},
@@ -55,6 +56,10 @@ def provider(tmp_path: Path) -> httpx.AsyncClient:
     message = {**ROW, "id": "rec_5", "provider": "anthropic"}
     write(tmp_path, "anthropic__v1_messages", message)
     write(tmp_path, "openai__v1_embeddings", {**ROW, "id": "rec_6"})
+    write(tmp_path, "openai__v1_images_generations", {**ROW, "id": "rec_7"})
+    said = {"contents": [], "generationConfig": {"maxOutputTokens": 5}}
+    gemini = {**ROW, "provider": "gemini", "model": "gemini-3-pro", "request_body": said}
+    write(tmp_path, "gemini__v1beta_models_model_generateContent", {**gemini, "id": "rec_8"})
     return httpx.AsyncClient(transport=httpx.ASGITransport(Replay(tmp_path)), base_url="http://replay")
 
 
@@ -69,6 +74,16 @@ async def test_a_request_is_known_whatever_a_gateway_sets(provider: httpx.AsyncC
     assert (await provider.post("/openai/chat/completions", json=sent)).status_code == 418  # each row once
     message = await provider.post("/anthropic/v1/messages", json=sent)
     assert message.headers["request-id"] == "rec_5"
+
+
+async def test_each_wire_answers_for_itself(provider: httpx.AsyncClient) -> None:
+    embedded = await provider.post("/openai/embeddings", json=ROW["request_body"])
+    assert embedded.headers["x-request-id"] == "rec_6"
+    address = "/gemini/v1beta/models/{}:generateContent"
+    for model, status in (("gemini-3-flash", 418), ("gemini-3-pro", 200)):
+        capped = {"contents": [], "generationConfig": {"maxOutputTokens": 9}}
+        assert (await provider.post(address.format(model), json=capped)).status_code == status
+    assert (await provider.post("/openai/images/generations", json=ROW["request_body"])).status_code == 418
 
 
 async def test_a_request_nobody_recorded_is_refused(provider: httpx.AsyncClient) -> None:
