@@ -59,6 +59,8 @@ class Markup(msgspec.Struct, frozen=True):
     markup_bp: int = 0
     markup_fixed_nanousd: int = 0
     models: tuple[ModelMarkup, ...] = ()
+    # A customer may have markups for some models alone: all others follow the tenant's.
+    has_general: bool = True
 
 
 class ProviderAccount(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class ProviderAccount(msgspec.Struct, frozen=True):
 
 
 class PublishedPrice(msgspec.Struct, frozen=True):
-    """A tenant's own dated price. Rates by bucket name in nano-dollars per million tokens."""
+    """A dated price. Rates by bucket name in nano-dollars per million tokens."""
 
     price_id: str
     provider: str
@@ -86,6 +88,21 @@ class PublishedPrice(msgspec.Struct, frozen=True):
     tiers: dict[str, list[tuple[int, int]]] = {}
     extras_nanousd: dict[str, int] = {}
     per_request_nanousd: int = 0
+
+
+class PublishedImport(msgspec.Struct, frozen=True):
+    """A price imported for the whole installation: below a tenant's own, above the installed base book."""
+
+    price: PublishedPrice
+    names: tuple[str, ...] = ()  # globs in lower case
+    service_tier: str = ""
+
+
+class StoppedModel(msgspec.Struct, frozen=True):
+    """A model that overran its quotes too often: refused until somebody lifts it."""
+
+    provider: str
+    model: str  # as the provider account knows it
 
 
 class KeyPolicy(msgspec.Struct, frozen=True):
@@ -122,6 +139,8 @@ class TenantPolicy(msgspec.Struct, frozen=True):
     state: Literal["active", "suspended"] = "active"
     accounts: tuple[ProviderAccount, ...] = ()
     prices: tuple[PublishedPrice, ...] = ()
+    imported_prices: tuple[PublishedImport, ...] = ()
+    stopped_models: tuple[StoppedModel, ...] = ()
     markup: Markup = Markup()
     budgets: tuple[BudgetRef, ...] = ()
     rates: tuple[RateLimit, ...] = ()

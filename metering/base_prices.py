@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
+from metering.free_models import free_price
 from metering.money import NANOUSD_PER_USD
 from metering.rates import Price, Rate
 
@@ -89,6 +90,9 @@ def find_base(provider: str, model: str, at_ms: int, service_tier: str = "") -> 
 
 
 def _look_up(provider: str, model: str, at_ms: int, service_tier: str) -> _Span:
+    free = free_price(provider, model)
+    if free is not None:
+        return _Span(-_FOREVER_MS, _FOREVER_MS, free)
     found = _find_model(provider, model)
     if found is None or service_tier not in STANDARD_TIERS | DEARER_TIERS:
         return _Span(-_FOREVER_MS, _FOREVER_MS, None)
@@ -105,6 +109,13 @@ def _look_up(provider: str, model: str, at_ms: int, service_tier: str) -> _Span:
         since += f"+{service_tier}" if variant else ""
     price_id = f"genai-prices/{_version()}/{source.id}/{info.id}/{since}"
     return _Span(from_ms, until_ms, _price(price_id, (provider, model), keys, info, source))
+
+
+@lru_cache(maxsize=_SPANS_MAX)
+def base_name(provider: str, model: str) -> str | None:
+    """Return the base book's own name of a model, the same for all spellings and dates of it; None if unknown."""
+    found = _find_model(provider, model)
+    return found[1].id if found else None
 
 
 def _find_model(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:

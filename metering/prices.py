@@ -1,18 +1,23 @@
-"""Prices in force: a tenant's own dated entries on top of the base book."""
+"""Prices in force: a tenant's own dated entries, then imported ones, then the base book."""
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from metering.base_prices import DEARER_TIERS, find_base
+from metering.base_prices import DEARER_TIERS, base_name, find_base
 from metering.errors import MoneyError, UnpricedModel
+from metering.imported_prices import ImportedPrice, ImportedPrices
 from metering.rates import FALLBACKS, Price, Rate
 from metering.usage import TOKEN_BUCKETS
 
-__all__ = ["FALLBACKS", "Price", "PriceBook", "PriceEntry", "Rate", "make_price"]
+__all__ = ["FALLBACKS", "ImportedPrice", "Price", "PriceBook", "PriceEntry", "Rate", "make_price"]
+
+# What providers put behind a model's name for one version of it.
+_VERSION = re.compile(r"[-@:](?:latest|\d{3,8}(?:-\d{2}){0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class PriceEntry:
 class PriceBook:
     """The price in force for a provider's model at an instant: the tenant's entry first, else the base book's."""
 
-    def __init__(self, entries: Sequence[PriceEntry] = ()) -> None:
+    def __init__(self, entries: Sequence[PriceEntry] = (), imported: Sequence[ImportedPrice] = ()) -> None:
+        self._imported = ImportedPrices(imported)
         self._entries: dict[tuple[str, str], tuple[list[int], list[Price]]] = {}
         # Stable: of two entries from the same instant the later in the sequence holds.
         for entry in sorted(entries, key=lambda one: one.from_ms):
@@ -46,10 +52,38 @@ class PriceBook:
             return own
         if dearer and self._own(provider, model, at_ms) is not None:
             raise UnpricedModel(provider, f"{model}@{service_tier}")
-        base = find_base(provider, model, at_ms, service_tier)
+        base = self._base(provider, model, at_ms, service_tier)
         if base is None:
             raise UnpricedModel(provider, model)
         return base
+
+    def find_answered(
+        self, provider: str, asked: str, answered: str, at_ms: int, *, service_tier: str = ""
+    ) -> Price:
+        """Return the price of the model that answered, else of the one that was asked for.
+
+        A tenant's price of the model asked for rules for all versions of that model, and where the asked name is the
+        tenant's own (a deployment, an alias): only the tenant knows what stands behind it. Raises: UnpricedModel.
+        """
+        if answered and answered != asked and not self._is_ruled_by(provider, asked, answered, at_ms):
+            try:
+                return self.find(provider, answered, at_ms, service_tier=service_tier)
+            except UnpricedModel:
+                pass  # what was quoted is the best that is known
+        return self.find(provider, asked, at_ms, service_tier=service_tier)
+
+    def _is_ruled_by(self, provider: str, asked: str, answered: str, at_ms: int) -> bool:
+        """Tell whether the tenant's own price of the model asked for covers the model that answered."""
+        if self._own(provider, asked, at_ms) is None or self._own(provider, answered, at_ms) is not None:
+            return False
+        known_as = base_name(provider, asked)
+        is_alias = known_as is None and not self._imported.knows(provider, asked, at_ms)
+        return is_alias or _is_version(asked, answered) or known_as == base_name(provider, answered)
+
+    def _base(self, provider: str, model: str, at_ms: int, service_tier: str) -> Price | None:
+        if self._imported.knows(provider, model, at_ms):
+            return self._imported.find(provider, model, at_ms, service_tier)
+        return find_base(provider, model, at_ms, service_tier)
 
     def _own(self, provider: str, model: str, at_ms: int) -> Price | None:
         dated = self._entries.get((provider, model))
@@ -57,6 +91,12 @@ class PriceBook:
             return None
         place = bisect_right(dated[0], at_ms)
         return dated[1][place - 1] if place else None
+
+
+def _is_version(one: str, other: str) -> bool:
+    """Tell whether two names are one model's, with and without its version."""
+    short, long = sorted((one, other), key=len)
+    return long.startswith(short) and _VERSION.fullmatch(long, len(short)) is not None
 
 
 def make_price(

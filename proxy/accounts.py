@@ -9,21 +9,24 @@ from functools import lru_cache
 
 from enforcement.errors import CredentialError
 from enforcement.keys import Scope
-from enforcement.policies import Markup, ProviderAccount, PublishedPrice, TenantPolicy
+from enforcement.policies import Markup, ProviderAccount, PublishedImport, PublishedPrice, TenantPolicy
 from enforcement.secrets import CredentialBox
 from metering.allowances import Allowances
-from metering.prices import Price, PriceBook, PriceEntry, Rate
+from metering.prices import ImportedPrice, Price, PriceBook, PriceEntry, Rate
 from proxy.errors import Refusal
 
 
 class Tenant:
     """A tenant's policy in one mode, compiled once per version: accounts by name, the price book, open credentials."""
 
-    __slots__ = ("_box", "_by_name", "_credentials", "_scope", "allowances", "policy", "prices")
+    __slots__ = ("_box", "_by_name", "_credentials", "_scope", "_stopped", "allowances", "policy", "prices")
 
     def __init__(self, policy: TenantPolicy, *, scope: Scope, box: CredentialBox) -> None:
         self.policy = policy
-        self.prices = PriceBook([_entry(price) for price in policy.prices])
+        self.prices = PriceBook(
+            [_entry(price) for price in policy.prices], [_import(one) for one in policy.imported_prices]
+        )
+        self._stopped = {(stopped.provider, stopped.model) for stopped in policy.stopped_models}
         self.allowances = Allowances(policy.allowances)
         self._scope = scope
         self._box = box
@@ -54,6 +57,10 @@ class Tenant:
         if len(of_dialect) == 1:
             return of_dialect[0], model
         raise Refusal("no_provider_account", self._no_account(model, dialect, of_dialect))
+
+    def is_stopped(self, account: ProviderAccount, model: str) -> bool:
+        """Tell whether a model was stopped because it cost more than its quotes too often."""
+        return (account.provider, model) in self._stopped
 
     def credential_of(self, account: ProviderAccount) -> str:
         """Open an account's credential, once per policy version.
@@ -86,21 +93,29 @@ class Tenant:
         )
 
 
+def _import(published: PublishedImport) -> ImportedPrice:
+    price = _price(published.price, source="genai-prices")
+    return ImportedPrice(published.price.from_ms, price, published.names, published.service_tier)
+
+
 def _entry(published: PublishedPrice) -> PriceEntry:
+    return PriceEntry(published.from_ms, _price(published, source="tenant"))
+
+
+def _price(published: PublishedPrice, *, source: str) -> Price:
     rates = {
         bucket: Rate(rate, tuple((above, dearer) for above, dearer in published.tiers.get(bucket, ())))
         for bucket, rate in published.rates.items()
     }
-    price = Price(
+    return Price(
         price_id=published.price_id,
         provider=published.provider,
         model=published.model,
         rates=rates,
         extras_nanousd=published.extras_nanousd,
         per_request_nanousd=published.per_request_nanousd,
-        source="tenant",
+        source=source,
     )
-    return PriceEntry(published.from_ms, price)
 
 
 @lru_cache(maxsize=4096)
@@ -119,6 +134,13 @@ def is_allowed(globs: Sequence[str], model: str, account: ProviderAccount) -> bo
         return True
     qualified = f"{account.name}/{model}"
     return any(matches(glob, model) or matches(glob, qualified) for glob in globs)
+
+
+def markup_in_force(tenant: Markup, customer: Markup | None) -> Markup:
+    """Return a customer's markup: its own models first, then its own general one or all of the tenant's."""
+    if customer is None or customer.has_general:
+        return customer or tenant
+    return Markup(tenant.markup_bp, tenant.markup_fixed_nanousd, (*customer.models, *tenant.models))
 
 
 def markup_for(markup: Markup, model: str) -> tuple[int, int]:

@@ -59,6 +59,7 @@ _FROM_POLICY = frozenset(
         ),
         *(
             "model_not_allowed",
+            "model_stopped",
             "no_provider_account",
             "unpriced_model",
             "uncountable",
@@ -163,9 +164,7 @@ class Admission:
     def _judge(self, request: Request, caller: Caller) -> Plan:
         call, tenant = request.call, caller.tenant
         account, model = tenant.account_for(call.model, request.dialect.name)
-        allowed = (caller.key.models_allowed, caller.customer.models_allowed if caller.customer else ())
-        if not all(is_allowed(globs, model, account) for globs in allowed):
-            raise Refusal("model_not_allowed", f"this key may not use {call.model!r}", param="model")
+        _check_allowed(caller, account, model)
         markup_bp, markup_fixed_nanousd = markup_for(caller.markup, model)
         try:
             price = FREE if call.is_free else self._price(request, tenant, account, model)
@@ -224,6 +223,19 @@ class Admission:
             first_seen=caller.arrival(now_ms),
             idempotency=Idempotency(*request.idempotency) if request.idempotency else None,
             body=encode_body(event),
+        )
+
+
+def _check_allowed(caller: Caller, account: ProviderAccount, model: str) -> None:
+    allowed = (caller.key.models_allowed, caller.customer.models_allowed if caller.customer else ())
+    if not all(is_allowed(globs, model, account) for globs in allowed):
+        raise Refusal("model_not_allowed", f"this key may not use {model!r}", param="model")
+    if caller.tenant.is_stopped(account, model):
+        raise Refusal(
+            "model_stopped",
+            f"{model!r} at {account.provider} cost more than its quotes too often and was stopped; somebody of the "
+            "tenant has to resume it",
+            param="model",
         )
 
 

@@ -21,7 +21,7 @@ from enforcement.policies import BudgetRef, CustomerPolicy, KeyPolicy, Markup, R
 from enforcement.secrets import CredentialBox
 from metering.ids import derived_id
 from metering.windows import NEVER_MS, window_after, window_at
-from proxy.accounts import Tenant
+from proxy.accounts import Tenant, markup_in_force
 from proxy.clock import Clock
 from proxy.errors import Refusal
 from proxy.metrics import Metrics
@@ -187,7 +187,7 @@ class Callers:
             judged=tuple(Judged(name, known.version) for name, known in sources),
             budgets=_budgets(tenant.policy, customer, key, first_seen),
             rates=(*tenant.policy.rates, *(customer.rates if customer else ()), *key.rates),
-            markup=(customer.markup if customer else None) or tenant.policy.markup,
+            markup=markup_in_force(tenant.policy.markup, customer.markup if customer else None),
             first_seen=first_seen,
             sources=tuple(sources),
         )

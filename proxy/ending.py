@@ -13,7 +13,7 @@ from enforcement.decisions import Ended, EndOutcome, Granted, Settlement
 from enforcement.errors import EnforcementUnavailable
 from metering.base_prices import KNOWN_TIERS
 from metering.cost import cost_of
-from metering.errors import MeteringError
+from metering.errors import MeteringError, UnpricedModel
 from metering.events import encode_body
 from metering.money import NanoUsd, charge_for
 from metering.prices import Price
@@ -98,7 +98,7 @@ class Ending:
         plan, granted = admitted.plan, admitted.granted
         price = plan.price
         try:
-            price = self._price_of(admitted, report)
+            price = self._price_of(admitted, report, call)
             cost_nanousd, basis = self._cost(admitted, report, call, price)
         except MeteringError:
             self._alarm("unpriced_usage", admitted)
@@ -122,13 +122,21 @@ class Ending:
         return self._receipt(cost_nanousd, basis, remaining)
 
     @staticmethod
-    def _price_of(admitted: Admitted, report: Report) -> Price:
-        """The price of the service tier that the provider says it billed, else the one quoted."""
-        plan, tier = admitted.plan, report.service_tier
-        if tier not in KNOWN_TIERS:
+    def _price_of(admitted: Admitted, report: Report, call: Call) -> Price:
+        """The price of the model and tier that the provider says it billed, else of those quoted.
+
+        Raises: UnpricedModel.
+        """
+        plan, answered, tier = admitted.plan, report.response_model, report.service_tier
+        if answered in ("", plan.model) and tier not in KNOWN_TIERS:
             return plan.price
-        prices, started_ms = plan.caller.tenant.prices, admitted.event.started_ms
-        return prices.find(plan.account.provider, plan.model, started_ms, service_tier=tier)
+        return plan.caller.tenant.prices.find_answered(
+            plan.account.provider,
+            plan.model,
+            answered,
+            admitted.event.started_ms,
+            service_tier=tier if tier in KNOWN_TIERS else call.service_tier,
+        )
 
     def _cost(self, admitted: Admitted, report: Report, call: Call, price: Price) -> tuple[int, Basis]:
         """Work out the cost; what cannot be true is booked at the hold, never at zero.
@@ -150,10 +158,7 @@ class Ending:
             report.usage = usage
         cost_nanousd = cost_of(usage, price)
         for model, used in report.elsewhere:
-            prices, started_ms = plan.caller.tenant.prices, admitted.event.started_ms
-            cost_nanousd = NanoUsd(
-                cost_nanousd + cost_of(used, prices.find(plan.account.provider, model, started_ms))
-            )
+            cost_nanousd = NanoUsd(cost_nanousd + cost_of(used, _price_elsewhere(admitted, model)))
         return (cost_nanousd if basis is Basis.REPORTED else min(cost_nanousd, held_nanousd)), basis
 
     @staticmethod
@@ -173,6 +178,9 @@ class Ending:
         event = msgspec.structs.replace(
             admitted.event,
             price_id=price_id or admitted.event.price_id,
+            # What was held: a clamped call's quote is that of the cap it got.
+            quote_cost_nanousd=granted.cost_nanousd,
+            quote_charge_nanousd=granted.charge_nanousd,
             output_cap=granted.output_cap,
             output_cap_source="clamped" if granted.clamped else admitted.event.output_cap_source,
             response_model=report.response_model[:NAME_CHARS_MAX],
@@ -181,7 +189,7 @@ class Ending:
             upstream_request_id=end.upstream_request_id[:NAME_CHARS_MAX],
             end=end.word,
             usage={name: count for name, count in usage.tokens() if count} if usage else {},
-            extras=_extras(report),
+            extras=_extras(admitted, report),
         )
         return encode_body(event)
 
@@ -206,14 +214,24 @@ class Ending:
         )
 
 
-def _extras(report: Report) -> dict[str, int]:
-    """Counted extras, and the tokens of other models by model and bucket: each has a price of its own."""
+def _extras(admitted: Admitted, report: Report) -> dict[str, int]:
+    """Counted extras, and the tokens of other models as ``model|price id:bucket``: each has a price of its own."""
     extras = dict(report.usage.extras) if report.usage else {}
     for model, used in report.elsewhere:
+        try:
+            name = f"{model}|{_price_elsewhere(admitted, model).price_id}"
+        except UnpricedModel:
+            name = f"{model}|"  # booked at the hold: no price counted it
         for bucket, count in used.tokens():
             if count:
-                extras[f"{model}:{bucket}"] = extras.get(f"{model}:{bucket}", 0) + count
+                extras[f"{name}:{bucket}"] = extras.get(f"{name}:{bucket}", 0) + count
     return extras
+
+
+def _price_elsewhere(admitted: Admitted, model: str) -> Price:
+    """The price of another model that worked on the same call. Raises: UnpricedModel."""
+    plan = admitted.plan
+    return plan.caller.tenant.prices.find(plan.account.provider, model, admitted.event.started_ms)
 
 
 def _is_zero(usage: Usage) -> bool:

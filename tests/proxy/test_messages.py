@@ -181,7 +181,8 @@ def test_what_other_models_did_within_a_call_is_priced_apart(
     [(_, basis, cost, body)] = acme.rows()
     assert (basis, cost) == ("reported", 8_000 + 6_000 + 100_000 + 20_000)
     assert body.usage == {"input": 8, "output": 3}
-    assert body.extras == {"sim-words-9:input": 100, "sim-words-9:output": 10}
+    price_id = next(price.price_id for price in acme.policy.prices if price.model == "sim-words-9")
+    assert body.extras == {f"sim-words-9|{price_id}:input": 100, f"sim-words-9|{price_id}:output": 10}
     assert acme.spent(budget) == (cost, 0)
 
 
