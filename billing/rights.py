@@ -13,6 +13,7 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "dead_letter": (READ, APPEND),
     "usage_rollup": (READ, KEEP_SUMS),
     "budget_window": (READ, KEEP_SUMS),
+    "calibration": (READ, KEEP_SUMS),
     "shard_mark": (READ, KEEP_SUMS),
     "drift_report": (APPEND, ""),
 }

@@ -35,6 +35,8 @@ _rights: dict[str, Rights] = {
     "tenants_auditentry": Rights(app=APPEND_ONLY),
     # The past keeps its rate: an entry is never changed, a newer one follows it.
     "tenants_priceentry": Rights(app=APPEND_ONLY),
+    "tenants_baseprice": Rights(app=APPEND_ONLY),
+    "tenants_basepriceentry": Rights(app=APPEND_ONLY),
     "django_migrations": Rights(app="SELECT", recorder="SELECT"),
 }
 

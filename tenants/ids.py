@@ -50,3 +50,8 @@ def new_price_id() -> str:
 def new_invitation_id() -> str:
     """Make the id of a new invitation."""
     return new_id("inv")
+
+
+def new_stop_id() -> str:
+    """Make the id of a new stop of a model."""
+    return new_id("stp")

@@ -1,4 +1,4 @@
-"""The recorder's SQL: stage by COPY, then one statement makes rows, rollups and budget windows of what was new.
+"""The recorder's SQL: stage by COPY, then one statement makes rows, and of what was new all that is summed from them.
 
 Everything derived is computed from what ``INSERT ... ON CONFLICT DO NOTHING`` returned, so an event that comes twice
 counts once. The groups are written in the order of their keys, so that two recorders cannot wait for each other.
@@ -8,6 +8,7 @@ counts once. The groups are written in the order of their keys, so that two reco
 
 from __future__ import annotations
 
+from billing.ledger import calibration_sql
 from billing.ledger.rows import STAGED
 from metering.usage import TOKEN_BUCKETS
 
@@ -76,7 +77,8 @@ WITH fresh AS (
     SELECT {_listed([expression for _, expression in _ROW_COLUMNS])} FROM incoming
     ON CONFLICT (month, event_id) DO NOTHING
     RETURNING event_id, tenant_id, mode, shard, customer_id, key_id, account_id, provider, model, basis, kind,
-              tag_set_id, started_at, {_listed(_BUCKET_SUMS)}, quote_cost_nanousd, cost_nanousd, charge_nanousd, draws
+              tag_set_id, started_at, {_listed(_BUCKET_SUMS)}, quote_cost_nanousd, cost_nanousd, charge_nanousd, draws,
+              bound_class, quoted_input_tokens, output_cap
 ), rolled AS (
     INSERT INTO usage_rollup ({_listed(ROLLUP_COLUMNS)})
     {ROLLUP_SELECT.format(rows="fresh")}
@@ -85,6 +87,8 @@ WITH fresh AS (
     INSERT INTO budget_window ({_listed(WINDOW_COLUMNS)})
     {WINDOW_SELECT.format(rows="fresh")}
     ON CONFLICT ({_listed(WINDOW_COLUMNS[:5])}) DO UPDATE SET {_added("budget_window", WINDOW_SUMS)}
+), calibrated AS (
+    {calibration_sql.UPSERT}
 )
 SELECT count(*) FROM fresh
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tenants.models.audit_entry import AuditEntry
+from tenants.models.base_price import BasePrice, BasePriceEntry
 from tenants.models.budget import Budget
 from tenants.models.customer import Customer
 from tenants.models.idempotent_answer import IdempotentAnswer
@@ -13,12 +14,15 @@ from tenants.models.outbox import Outbox
 from tenants.models.price_entry import PriceEntry
 from tenants.models.provider_account import ProviderAccount
 from tenants.models.scoping import Mode, ScopedQuerySet, TenantQuerySet
+from tenants.models.stopped_model import StoppedModel
 from tenants.models.tenant import Tenant
 from tenants.models.tenant_settings import TenantSettings
 from tenants.models.user import User
 
 __all__ = [
     "AuditEntry",
+    "BasePrice",
+    "BasePriceEntry",
     "Budget",
     "Customer",
     "IdempotentAnswer",
@@ -31,6 +35,7 @@ __all__ = [
     "ProviderAccount",
     "RetiredSecret",
     "ScopedQuerySet",
+    "StoppedModel",
     "Tenant",
     "TenantQuerySet",
     "TenantSettings",

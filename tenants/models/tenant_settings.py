@@ -48,6 +48,10 @@ class TenantSettings(models.Model):
     markup_fixed_nanousd = models.BigIntegerField(default=0)
     # [{"model": glob, "markup_bp": int, "markup_fixed_nanousd": int}], the first match rules.
     markup_models = models.JSONField(default=list, blank=True)
+    # A model is stopped for the tenant once so many calls of a UTC day cost more than their quotes, and they are at
+    # least this share of the day's calls; a count of 0 = never.
+    overrun_stop_count = models.IntegerField(default=10)
+    overrun_stop_share_bp = models.IntegerField(default=100)
     updated_at = models.DateTimeField(auto_now=True)
 
     objects: ClassVar[models.Manager[TenantSettings]] = ScopedQuerySet["TenantSettings"].as_manager()
@@ -73,6 +77,10 @@ class TenantSettings(models.Model):
             models.CheckConstraint(
                 condition=models.Q(markup_bp__gte=-10_000, markup_fixed_nanousd__gte=0),
                 name="settings_markup",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overrun_stop_count__gte=0, overrun_stop_share_bp__range=(0, 10_000)),
+                name="settings_overrun_stop",
             ),
         ]
 
