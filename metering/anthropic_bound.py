@@ -27,6 +27,7 @@ from metering.count_cache import CountCache
 from metering.errors import RequestShapeError, Uncountable
 from metering.model_families import CountRule
 from metering.quote import TEXT_BUCKETS, BoundClass, InputBound
+from metering.rates import REGION_PERCENT
 
 _CACHED_BYTES_MIN = 512  # below, counting is quicker than remembering
 # A template's own preamble where the model is not known to us; with tools some write a page of instructions.
@@ -43,7 +44,7 @@ UNBOUNDED = {
 }
 # Edits that take out of the prompt; any other may bill a call of its own.
 _SHORTENING = ("clear_tool_uses_", "clear_thinking_")
-_GLOBAL = (None, "", "global")
+_PRICED_REGIONS = frozenset({"", "global", *REGION_PERCENT})
 # Who serves Claude, with Claude's tokenizers and prompts.
 _CLAUDE_HOSTS = frozenset({"anthropic", "aws", "azure", "bedrock", "google", "vertex", "openrouter"})
 _pieces: CountCache[Piece] = CountCache()
@@ -142,8 +143,8 @@ def _refuse_unbounded(request: MessagesRequest) -> None:
     for name, why in UNBOUNDED.items():
         if given(getattr(request, name)):
             raise Uncountable(name, why)
-    if request.inference_geo not in _GLOBAL:
-        raise Uncountable("inference_geo", "a call bound to a region is billed above the list price")
+    if (request.inference_geo or "") not in _PRICED_REGIONS:
+        raise Uncountable("inference_geo", "what a call bound to this region costs is not known")
     management = parse_unique(request.context_management, "context_management")
     edits = management.get("edits") if isinstance(management, dict) else management
     for place, edit in enumerate(edits if isinstance(edits, list) else [edits] if edits else []):

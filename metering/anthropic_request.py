@@ -14,6 +14,7 @@ from metering.base_prices import DEARER_TIERS
 from metering.chat_request import ModelName, parse_unique, refuse_twice, shape_error
 from metering.errors import RequestShapeError
 from metering.limits import is_reasoning
+from metering.rates import REGION_PERCENT
 
 _ABSENT = msgspec.Raw(b"null")
 _EMPTY = frozenset({b"null", b"[]", b"{}"})
@@ -54,8 +55,10 @@ class MessagesRequest(msgspec.Struct, frozen=True):
 
     @property
     def quoted_tier(self) -> str:
-        """The service tier to quote at: Anthropic's dearer one is called its speed."""
-        return self.speed if self.speed in DEARER_TIERS else ""
+        """The tier to quote at: the dearer one, which Anthropic calls its speed, and the region if one is asked for."""
+        speed = self.speed if self.speed in DEARER_TIERS else ""
+        region = self.inference_geo if self.inference_geo in REGION_PERCENT else ""
+        return "-".join(filter(None, (speed, region)))
 
     @property
     def thinking(self) -> Thinking:

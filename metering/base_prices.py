@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metering.free_models import free_price
 from metering.money import NANOUSD_PER_USD
-from metering.rates import Price, Rate
+from metering.rates import REGION_PERCENT, Price, Rate
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TimeOfDateConstraint
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 # "auto" is whatever the caller's provider project is set to, which is standard unless somebody changed it there.
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "scale"})
 DEARER_TIERS = frozenset({"priority", "fast"})
-KNOWN_TIERS = (STANDARD_TIERS | DEARER_TIERS) - {"", "auto"}
+_REGIONAL_TIERS = {
+    f"{tier}-{region}" if tier else region for tier in ("", "fast") for region in REGION_PERCENT
+}
+KNOWN_TIERS = ((STANDARD_TIERS | DEARER_TIERS) - {"", "auto"}) | _REGIONAL_TIERS
 
 # Price keys of genai-prices by our bucket. Where several feed one bucket the dearest counts: the buckets know no
 # image or video output, and a picture must not be billed as text.

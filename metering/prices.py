@@ -11,7 +11,7 @@ from itertools import pairwise
 from metering.base_prices import DEARER_TIERS, base_name, find_base
 from metering.errors import MoneyError, UnpricedModel
 from metering.imported_prices import ImportedPrice, ImportedPrices
-from metering.rates import FALLBACKS, Price, Rate
+from metering.rates import FALLBACKS, Price, Rate, regional, split_tier
 from metering.usage import TOKEN_BUCKETS
 
 __all__ = ["FALLBACKS", "ImportedPrice", "Price", "PriceBook", "PriceEntry", "Rate", "make_price"]
@@ -44,8 +44,13 @@ class PriceBook:
         """Return the price in force. Raises: UnpricedModel when neither book knows one.
 
         ``service_tier`` is the caller's, or at settlement the one the provider reports. A dearer tier of a model
-        that a tenant priced itself needs an entry of its own, named ``<model>@<tier>``.
+        that a tenant priced itself needs an entry of its own, named ``<model>@<tier>``; a region (``us``, ``fast-us``)
+        is a share on top of whichever price rules.
         """
+        service_tier, region = split_tier(service_tier)
+        return regional(self._find(provider, model, at_ms, service_tier), region)
+
+    def _find(self, provider: str, model: str, at_ms: int, service_tier: str) -> Price:
         dearer = service_tier in DEARER_TIERS
         own = self._own(provider, f"{model}@{service_tier}" if dearer else model, at_ms)
         if own is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -32,6 +34,14 @@ class BoundClass(StrEnum):
     EMPIRICAL = "empirical"
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """The most that another model, or another sampling, may be billed for within the call, in tokens."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
 class InputBound(msgspec.Struct, frozen=True):
     """At most this many prompt tokens, split where parts have prices of their own."""
 
@@ -45,6 +55,8 @@ class InputBound(msgspec.Struct, frozen=True):
     rounds: int = 1
     # The most of each counted extra that it may be billed for: web searches and their like, by name.
     extras: tuple[tuple[str, int], ...] = ()
+    # Other models that work on the call, each with a price of its own: an advisor, a summary.
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
 class OutputCap(msgspec.Struct, frozen=True):
@@ -82,17 +94,25 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 def quote_for(
-    bound: InputBound, cap: OutputCap, price: Price, *, markup_bp: int = 0, markup_fixed_nanousd: int = 0
+    bound: InputBound,
+    cap: OutputCap,
+    price: Price,
+    *,
+    markup_bp: int = 0,
+    markup_fixed_nanousd: int = 0,
+    elsewhere: Mapping[str, Price] = MappingProxyType({}),
 ) -> Quote:
     """Price a bound and a cap at the dearest rate that can apply (cache write, long context, reasoning ...).
 
-    Raises: UnpricedModel where the price has no rate for what the request may be billed as; RequestShapeError where it
-    comes to more than any budget may hold, beyond which Redis's numbers are no longer exact.
+    ``elsewhere`` has the price of each model that the bound names there. Raises: UnpricedModel where the price has no
+    rate for what the request may be billed as; RequestShapeError where it comes to more than any budget may hold,
+    beyond which Redis's numbers are no longer exact.
     """
     input_mtok_sum = _input_mtok_sum(bound, price)
     output_rate = _output_rate(bound, cap, price)
     output_mtok = cap.choices * bound.rounds * output_rate
     fees_nanousd = price.per_request_nanousd + _fees_nanousd(bound, price)
+    fees_nanousd += sum(_elsewhere_nanousd(one, price, elsewhere) for one in bound.elsewhere)
     least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + fees_nanousd)
     at_cap = NanoUsd(cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + fees_nanousd)
     per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
@@ -137,6 +157,17 @@ def _input_mtok_sum(bound: InputBound, price: Price) -> int:
 
 def _fees_nanousd(bound: InputBound, price: Price) -> int:
     return sum(count * extra_nanousd(price, name) for name, count in bound.extras if count)
+
+
+def _elsewhere_nanousd(used: Elsewhere, price: Price, prices: Mapping[str, Price]) -> int:
+    other = prices.get(used.model)
+    if other is None:
+        raise UnpricedModel(price.provider, used.model)
+    text_rate, output_rate = (
+        max(other.rate_for(bucket).dearest(used.input_tokens) for bucket in buckets)
+        for buckets in (TEXT_BUCKETS, ("output", "reasoning"))
+    )
+    return cost_from_mtok_sum(used.input_tokens * text_rate + used.output_tokens * output_rate)
 
 
 def _output_rate(bound: InputBound, cap: OutputCap, price: Price) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from metering.errors import UnpricedModel
+from metering.money import ceil_div
 
 # A bucket without a rate of its own is billed as the one it is a kind of.
 FALLBACKS = {
@@ -66,6 +67,34 @@ class Price:
                 return rate
             name = FALLBACKS.get(name)
         raise UnpricedModel(self.provider, self.model)
+
+
+# By how many percent of the list price a call's tokens are billed where it is bound to a region; fees stay as they are.
+# Source: Anthropic's "Pricing", data residency, read 2026-11-21. OpenAI-compatible callers have no such field.
+REGION_PERCENT: Mapping[str, int] = {"us": 110}
+
+
+def split_tier(service_tier: str) -> tuple[str, str]:
+    """Take a tier such as ``fast-us`` or ``us`` apart: the tier itself, and the region or nothing."""
+    tier, _, region = service_tier.rpartition("-")
+    return (tier, region) if region in REGION_PERCENT else (service_tier, "")
+
+
+def regional(price: Price, region: str) -> Price:
+    """Return a price as it is where a call is bound to a region; each rate is rounded up."""
+    if not region:
+        return price
+    percent = REGION_PERCENT[region]
+    return replace(
+        price,
+        price_id=f"{price.price_id}+{region}",
+        rates={bucket: _scaled(rate, percent) for bucket, rate in price.rates.items()},
+    )
+
+
+def _scaled(rate: Rate, percent: int) -> Rate:
+    tiers = tuple((above, ceil_div(dearer * percent, 100)) for above, dearer in rate.tiers)
+    return Rate(ceil_div(rate.nanousd_per_mtok * percent, 100), tiers)
 
 
 # For calls that a provider bills nothing for, such as counting tokens.

@@ -32,8 +32,8 @@ from metering.events import EventBody, encode_body
 from metering.ids import make_hold_id
 from metering.money import format_usd
 from metering.prices import Price
-from metering.quote import BoundClass, Quote, quote_for
-from metering.rates import FREE
+from metering.quote import BoundClass, InputBound, Quote, quote_for
+from metering.rates import FREE, split_tier
 from metering.windows import NEVER_MS
 from proxy.accounts import Tenant, is_allowed, markup_for
 from proxy.bodies import aside
@@ -175,6 +175,7 @@ class Admission:
                 price,
                 markup_bp=markup_bp,
                 markup_fixed_nanousd=markup_fixed_nanousd,
+                elsewhere=self._elsewhere(request, caller, account, bound),
             )
         except UnpricedModel as error:
             raise Refusal("unpriced_model", str(error), param="model") from error
@@ -201,6 +202,18 @@ class Admission:
     def _price(request: Request, tenant: Tenant, account: ProviderAccount, model: str) -> Price:
         tier = request.call.service_tier
         return tenant.prices.find(account.provider, model, request.started_ms, service_tier=tier)
+
+    def _elsewhere(
+        self, request: Request, caller: Caller, account: ProviderAccount, bound: InputBound
+    ) -> dict[str, Price]:
+        """Prices of the other models that may work on a call; each of them must be allowed as the first is."""
+        found: dict[str, Price] = {}
+        region = split_tier(request.call.service_tier)[1]
+        for model in {one.model for one in bound.elsewhere}:
+            _check_allowed(caller, account, model)
+            prices = caller.tenant.prices
+            found[model] = prices.find(account.provider, model, request.started_ms, service_tier=region)
+        return found
 
     def _reservation(
         self, request: Request, plan: Plan, event: EventBody, hold_id: str, attempt: str

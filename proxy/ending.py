@@ -17,6 +17,7 @@ from metering.errors import MeteringError, UnpricedModel
 from metering.events import encode_body
 from metering.money import NanoUsd, charge_for
 from metering.prices import Price
+from metering.rates import split_tier
 from metering.usage import Basis, Usage
 from proxy.admission import Admitted
 from proxy.clock import Clock
@@ -158,7 +159,7 @@ class Ending:
             report.usage = usage
         cost_nanousd = cost_of(usage, price)
         for model, used in report.elsewhere:
-            cost_nanousd = NanoUsd(cost_nanousd + cost_of(used, _price_elsewhere(admitted, model)))
+            cost_nanousd = NanoUsd(cost_nanousd + cost_of(used, _price_elsewhere(admitted, report, model)))
         return (cost_nanousd if basis is Basis.REPORTED else min(cost_nanousd, held_nanousd)), basis
 
     @staticmethod
@@ -219,7 +220,7 @@ def _extras(admitted: Admitted, report: Report) -> dict[str, int]:
     extras = dict(report.usage.extras) if report.usage else {}
     for model, used in report.elsewhere:
         try:
-            name = f"{model}|{_price_elsewhere(admitted, model).price_id}"
+            name = f"{model}|{_price_elsewhere(admitted, report, model).price_id}"
         except UnpricedModel:
             name = f"{model}|"  # booked at the hold: no price counted it
         for bucket, count in used.tokens():
@@ -228,10 +229,11 @@ def _extras(admitted: Admitted, report: Report) -> dict[str, int]:
     return extras
 
 
-def _price_elsewhere(admitted: Admitted, model: str) -> Price:
-    """The price of another model that worked on the same call. Raises: UnpricedModel."""
-    plan = admitted.plan
-    return plan.caller.tenant.prices.find(plan.account.provider, model, admitted.event.started_ms)
+def _price_elsewhere(admitted: Admitted, report: Report, model: str) -> Price:
+    """The price of another model that worked on the same call, in the same region. Raises: UnpricedModel."""
+    plan, region = admitted.plan, split_tier(report.service_tier)[1]
+    prices = plan.caller.tenant.prices
+    return prices.find(plan.account.provider, model, admitted.event.started_ms, service_tier=region)
 
 
 def _is_zero(usage: Usage) -> bool:

@@ -17,7 +17,9 @@ from metering.anthropic import (
     usage_from_anthropic,
     usage_from_stream,
 )
+from metering.base_prices import DEARER_TIERS
 from metering.errors import UsageError
+from metering.rates import REGION_PERCENT
 from proxy.errors import Unfinished
 from proxy.providers.base import Report
 from proxy.streaming import Events, begins_like_events, data_of
@@ -269,6 +271,16 @@ def _take_usage(report: Report, start: msgspec.Raw, delta: msgspec.Raw, *, is_st
         report.usage = None
         report.impossible = str(error)
         return
-    # Anthropic's dearer tier is called its speed; what it calls its service tier is how capacity was bought.
-    speed = merged.get("speed")
-    report.service_tier = speed if isinstance(speed, str) else ""
+    report.service_tier = _tier_of(merged)
+
+
+def _tier_of(usage: Usage) -> str:
+    """The tier that was billed: Anthropic calls the dearer one its speed; its service tier is how capacity was bought.
+
+    A region that costs more than the list price comes behind it.
+    """
+    speed, region = usage.get("speed"), usage.get("inference_geo")
+    named = speed if isinstance(speed, str) else ""
+    if not isinstance(region, str) or region not in REGION_PERCENT:
+        return named
+    return f"{named}-{region}" if named in DEARER_TIERS else region

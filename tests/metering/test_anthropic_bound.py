@@ -104,7 +104,7 @@ def test_citations_have_a_prompt_of_their_own_once() -> None:
     [
         *(({name: [{"a": 1}]}, name) for name in UNBOUNDED),
         ({"container": "container_1"}, "container"),
-        ({"inference_geo": "us"}, "inference_geo"),
+        ({"inference_geo": "eu"}, "inference_geo"),
         ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0]"),
         ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}, 7]}}, "context_management.edits[1]"),
         ({"context_management": {"edits": "all"}}, "context_management.edits[0]"),

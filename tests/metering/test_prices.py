@@ -83,3 +83,32 @@ def test_a_price_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(MoneyError, match=why):
         make_price("p", ("x", "y"), rates=rates, **rest)  # type: ignore[arg-type]
+
+
+def test_a_region_is_a_share_on_top_of_whichever_price_rules() -> None:
+    book = PriceBook([entry(100, "own")])
+    listed, bound = (book.find("simulator", "sim-exact", 200, service_tier=tier) for tier in ("", "us"))
+    assert bound.price_id == "own+us"
+    assert {name: rate.nanousd_per_mtok for name, rate in bound.rates.items()} == {
+        "input": 165_000_000,
+        "output": 660_000_000,
+    }
+    assert listed.rates["input"].nanousd_per_mtok == 150_000_000
+    base = PriceBook()
+    fast, fast_there = (
+        base.find("anthropic", "claude-opus-5", AT_MS, service_tier=tier) for tier in ("fast", "fast-us")
+    )
+    assert fast_there.rates["output"].nanousd_per_mtok * 100 == fast.rates["output"].nanousd_per_mtok * 110
+
+
+def test_a_region_raises_every_step_of_a_rate_and_no_fee() -> None:
+    price = make_price(
+        "p",
+        ("simulator", "sim-exact"),
+        rates={"input": 1},
+        tiers={"input": [(10, 101)]},
+        extras_nanousd={"web_search": 10_000_000},
+    )
+    found = PriceBook([PriceEntry(1, price)]).find("simulator", "sim-exact", 2, service_tier="us")
+    assert found.rates["input"] == Rate(2, ((10, 112),))
+    assert found.extras_nanousd == {"web_search": 10_000_000}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metering.cost import cost_of
 from metering.errors import RequestShapeError, UnpricedModel
 from metering.money import charge_for
-from metering.quote import BoundClass, InputBound, OutputCap, quote_for
+from metering.quote import BoundClass, Elsewhere, InputBound, OutputCap, quote_for
 from metering.rates import Price, Rate
 from metering.usage import Usage
 
@@ -188,3 +188,19 @@ def test_a_quote_beyond_what_redis_counts_exactly_is_refused() -> None:
     with pytest.raises(RequestShapeError, match="less output"):
         quote_for(bound, OutputCap(2**31, 128, 2**31, "caller", may_clamp=False), price, markup_bp=100)
     assert quote_for(bound, OutputCap(2**31, 1, 2**31, "caller", may_clamp=False), price).cost.at_cap < 2**53
+
+
+def test_other_models_that_work_on_a_call_are_quoted_at_their_own_prices() -> None:
+    own = Price("p", "anthropic", "small", {"input": Rate(10**9), "output": Rate(2 * 10**9)})
+    other = Price(
+        "q",
+        "anthropic",
+        "large",
+        {"input": Rate(5 * 10**9), "cache_write_5m": Rate(6 * 10**9), "output": Rate(9 * 10**9)},
+    )
+    bound = InputBound(1000, BoundClass.EMPIRICAL, elsewhere=(Elsewhere("large", 2000, 300),))
+    cap = OutputCap(tokens=100, choices=1, minimum_tokens=100, source="caller", may_clamp=False)
+    quote = quote_for(bound, cap, own, elsewhere={"large": other})
+    assert quote.cost.at_cap == 1000 * 1000 + 100 * 2000 + 2000 * 6000 + 300 * 9000
+    with pytest.raises(UnpricedModel, match="anthropic/large"):
+        quote_for(bound, cap, own)
