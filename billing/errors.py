@@ -1,11 +1,20 @@
-"""What the books cannot do, as one tree.
+"""What the books and their sinks cannot do, as one tree.
 
 BillingError
 ├── LedgerAway       PostgreSQL cannot take rows now: wait and go on
-└── Unbookable       PostgreSQL refuses these very rows: find the poisoned one and book the others
+├── Unbookable       PostgreSQL refuses these very rows: find the poisoned one and book the others
+└── StripeFailed     Stripe did not do what was asked; carries its answer in our words
+    └── NotConnected     there is no connection that could be used
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenants.errors import TenantsError
+
+if TYPE_CHECKING:
+    from billing.stripe.outcomes import Outcome
 
 
 class BillingError(Exception):
@@ -24,3 +33,19 @@ class Unbookable(BillingError):
     """PostgreSQL refuses these rows because of what is in them."""
 
     code = "unbookable"
+
+
+class StripeFailed(BillingError, TenantsError):
+    """Stripe did not do what was asked. A refusal among the control plane's, so that pages and the API tell it."""
+
+    code = "stripe_failed"
+
+    def __init__(self, message: str, outcome: Outcome | None = None) -> None:
+        self.outcome = outcome
+        super().__init__(message)
+
+
+class NotConnected(StripeFailed):
+    """There is no connection to Stripe in this mode, or none that could be used."""
+
+    code = "stripe_not_connected"

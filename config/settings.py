@@ -28,6 +28,8 @@ FAREBOX_ALLOW_PRIVATE_UPSTREAMS = env.words("FAREBOX_ALLOW_PRIVATE_UPSTREAMS")
 FAREBOX_DB_APP_ROLE = env.text("FAREBOX_DB_APP_ROLE", "farebox_app")
 FAREBOX_DB_RECORDER_ROLE = env.text("FAREBOX_DB_RECORDER_ROLE", "farebox_recorder")
 REDIS_URL = env.text("REDIS_URL")
+FAREBOX_STRIPE_BASE = env.text("FAREBOX_STRIPE_BASE", "https://api.stripe.com").rstrip("/")
+FAREBOX_STRIPE_FULL_KEYS = env.choice("FAREBOX_STRIPE_SECRET_KEYS", ("refuse", "allow"), "refuse")
 FAREBOX_METRICS_TOKEN = env.text("FAREBOX_METRICS_TOKEN", "")
 # How often proxies renew their holds: a rebuild waits twice as long for them.
 FAREBOX_RENEW_EVERY_MS = env.integer("FAREBOX_RENEW_EVERY_MS", 10_000)
@@ -36,6 +38,15 @@ _base = urlsplit(FAREBOX_BASE_URL)
 if not _base.hostname:
     raise env.EnvError(
         "FAREBOX_BASE_URL", f"{FAREBOX_BASE_URL!r} is no address such as https://farebox.example"
+    )
+
+_stripe = urlsplit(FAREBOX_STRIPE_BASE)
+_simulated = _stripe.scheme == "http" and _stripe.hostname in {"127.0.0.1", "localhost"}
+if FAREBOX_STRIPE_BASE != "https://api.stripe.com" and not (_simulated and DEVELOPMENT):
+    # A tenant's key must not leave for anywhere else, and no real invoice may come from a simulator.
+    raise env.EnvError(
+        "FAREBOX_STRIPE_BASE",
+        f"{FAREBOX_STRIPE_BASE!r} is neither https://api.stripe.com nor, in development, this machine's",
     )
 
 # Django signs sessions with a key of its own, derived so that there is one secret to keep and to rotate.
