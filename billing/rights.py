@@ -15,5 +15,11 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "budget_window": (READ, KEEP_SUMS),
     "calibration": (READ, KEEP_SUMS),
     "shard_mark": (READ, KEEP_SUMS),
+    # What the sealer takes is gone from here, in the transaction that makes a push of it.
+    "unsealed": ("SELECT, UPDATE, DELETE", KEEP_SUMS),
+    # A rate that was used is never changed; pushes and attempts are what was told to a sink.
+    "exchange_rate": (APPEND, ""),
+    "push": (KEEP_SUMS, ""),
+    "push_attempt": (KEEP_SUMS, ""),
     "drift_report": (APPEND, ""),
 }

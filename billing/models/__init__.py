@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from billing.models.billing_cursor import BillingCursor, PeriodClose, Unsealed
 from billing.models.customer_map import CustomerMap
+from billing.models.exchange_rate import ExchangeRate
 from billing.models.ledger import DeadLetter, DriftReport, LedgerRow, TagSet
+from billing.models.push import Push, PushAttempt
+from billing.models.push_destination import PushDestination
 from billing.models.stripe_connection import StripeConnection
 from billing.models.stripe_meter import StripeMeter
 
 __all__ = [
+    "BillingCursor",
     "CustomerMap",
     "DeadLetter",
     "DriftReport",
+    "ExchangeRate",
     "LedgerRow",
+    "PeriodClose",
+    "Push",
+    "PushAttempt",
+    "PushDestination",
     "StripeConnection",
     "StripeMeter",
     "TagSet",
+    "Unsealed",
 ]
