@@ -5,13 +5,14 @@ Each scrape reads them anew. That a server is away is a figure as well, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
 from django.db.models import Min
 from django.utils import timezone
 
+from billing.ledger.calibration import Calibration, calibration
 from billing.ledger.feed import Feed
 from billing.ledger.lag import read_lag
 from billing.models import DeadLetter, DriftReport
@@ -20,12 +21,15 @@ from enforcement.errors import EnforcementUnavailable
 from enforcement.shard_records import read_records
 from enforcement.sweeper import Sweeper
 from metering.ids import SHARDS
-from tenants.models import Outbox
+from tenants.models import Outbox, StoppedModel
 
 Figures = dict[str, float]
 
 # Drift is looked for every ten minutes: what the last hour's checks did not find again has been mended.
 DRIFT_SEEN = timedelta(hours=1)
+CALIBRATED = timedelta(days=1)
+# A series per model: a provider's misspelt models must not become thousands.
+CALIBRATED_MODELS_MAX = 50
 
 
 def metrics_text(client: ControlClient) -> str:
@@ -38,8 +42,20 @@ def metrics_text(client: ControlClient) -> str:
         **books,
         **shards,
         **(_read(lambda: _lag(client)) if books and shards else {}),
+        **_read(_calibration),
     }
-    return "".join(f"# TYPE {name} gauge\n{name} {value:.15g}\n" for name, value in figures.items())
+    return "".join(_lines(figures))
+
+
+def _lines(figures: Figures) -> Iterator[str]:
+    """Each figure, and before the first of a name its type; labels stand in the figure's name."""
+    typed = ""
+    for figure, value in figures.items():
+        name = figure.partition("{")[0]
+        if name != typed:
+            typed = name
+            yield f"# TYPE {name} gauge\n"
+        yield f"{figure} {value:.15g}\n"
 
 
 def _read(figures: Callable[[], Figures]) -> Figures:
@@ -68,6 +84,41 @@ def _from_redis(client: ControlClient) -> Figures:
         "farebox_shards_closed": is_open.count(False),
         "farebox_overdue_holds": Sweeper(client).count_overdue(range(SHARDS)),
     }
+
+
+def _calibration() -> Figures:
+    """Overruns in sum, and of the models most called how well their quotes fit: of today and yesterday in UTC."""
+    found = calibration(timezone.now().date() - CALIBRATED)
+    figures: Figures = {
+        "farebox_overruns": sum(each.cost.above_count for each in found),
+        "farebox_stopped_models": StoppedModel.objects.filter(resumed_at=None).count(),
+    }
+    shown = found[:CALIBRATED_MODELS_MAX]
+    for name, read in _CALIBRATED.items():
+        for each in shown:
+            value = read(each)
+            labels = {
+                "provider": each.provider,
+                "model": each.model,
+                "mode": each.mode,
+                "bound": each.bound_class,
+            }
+            text = ",".join(f'{label}="{_escaped(word)}"' for label, word in labels.items())
+            figures |= {f"{name}{{{text}}}": value} if value is not None else {}
+    return figures
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+_CALIBRATED: dict[str, Callable[[Calibration], float | None]] = {
+    "farebox_calibrated_calls": lambda each: each.calls,
+    "farebox_input_above_bound": lambda each: each.input.above_count,
+    "farebox_output_above_cap": lambda each: each.output.above_count,
+    "farebox_input_bound_unneeded_percent": lambda each: each.input.unneeded_percent,
+    "farebox_held_money_unneeded_percent": lambda each: each.cost.unneeded_percent,
+}
 
 
 def _lag(client: ControlClient) -> Figures:

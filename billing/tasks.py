@@ -14,6 +14,7 @@ from django.utils import timezone
 from billing.ledger.drift import RecorderTooSlow, check_drift
 from billing.ledger.feed import Feed
 from billing.ledger.lag import read_lag
+from billing.ledger.overruns import stop_overrun_models
 from billing.ledger.partitions import ensure_months
 from billing.ledger.queries import differences
 from billing.ledger.trimming import trim_streams
@@ -34,6 +35,7 @@ BUDGETS_PER_CHECK_MAX = 200
 BEAT: dict[str, dict[str, Any]] = {
     "billing.sweep": {"task": "billing.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "billing.lag": {"task": "billing.lag", "schedule": 30.0, "options": {"expires": 30}},
+    "billing.overruns": {"task": "billing.overruns", "schedule": 5.0, "options": {"expires": 5}},
     "billing.trim": {"task": "billing.trim", "schedule": 60.0, "options": {"expires": 60}},
     "billing.drift": {"task": "billing.drift", "schedule": 600.0, "options": {"expires": 600}},
     "billing.months": {
@@ -66,6 +68,12 @@ def lag() -> None:
     """Say how far the ledger is behind and what could not be booked."""
     figures = read_lag(_feed(), range(SHARDS))
     log.info("ledger.lag", extra=asdict(figures))
+
+
+@shared_task(name="billing.overruns")
+def overruns() -> None:
+    """Stop the models that cost more than their quotes more often than their tenants allow."""
+    stop_overrun_models()
 
 
 @shared_task(name="billing.trim")

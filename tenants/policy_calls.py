@@ -11,7 +11,16 @@ from enforcement.control_calls import ControlCall, publish_call, publish_custome
 from enforcement.keys import Scope
 from enforcement.policies import encode_policy
 from tenants import projection
-from tenants.models import Budget, Customer, Key, PriceEntry, ProviderAccount, TenantSettings
+from tenants.models import (
+    BasePriceEntry,
+    Budget,
+    Customer,
+    Key,
+    PriceEntry,
+    ProviderAccount,
+    StoppedModel,
+    TenantSettings,
+)
 
 ROWS_PER_QUERY = 500
 
@@ -64,9 +73,12 @@ def calls_of_tenant(settings: TenantSettings) -> Iterator[ControlCall]:
     tenant, mode, scope = settings.tenant, settings.mode, scope_of(settings)
     accounts = ProviderAccount.objects.for_scope(tenant, mode).filter(state=ProviderAccount.State.ACTIVE)
     budgets = Budget.objects.for_scope(tenant, mode).in_force().filter(scope=Budget.Scope.TENANT)
+    served = list(accounts.order_by("pk"))
     policy = projection.tenant_policy(
         settings,
-        accounts=accounts.order_by("pk"),
+        accounts=served,
+        imported=imports_for({account.provider for account in served}),
+        stopped=StoppedModel.objects.for_scope(tenant, mode).filter(resumed_at=None).order_by("pk"),
         prices=PriceEntry.objects.for_scope(tenant, mode).in_force_or_coming(timezone.now()),
         budgets=budgets.order_by("pk"),
     )
@@ -79,6 +91,22 @@ def calls_of_tenant(settings: TenantSettings) -> Iterator[ControlCall]:
         version=settings.version,
         arrivals_per_hour_max=settings.arrivals_per_hour_max,
     )
+
+
+def imports_for(providers: set[str]) -> list[BasePriceEntry]:
+    """Imported base prices of some providers: each model's tier in force now, and those to come."""
+    now = timezone.now()
+    entries = BasePriceEntry.objects.select_related("price").filter(price__provider__in=providers)
+    wanted: list[BasePriceEntry] = []
+    passed: set[tuple[str, str, str]] = set()
+    for entry in entries.order_by("-from_at", "-pk"):
+        name = entry.price.provider, entry.price.model, entry.price.service_tier
+        if name in passed:
+            continue
+        if entry.from_at <= now:
+            passed.add(name)
+        wanted.append(entry)
+    return wanted[::-1]
 
 
 def calls_of_tenants(tenant_ids: Iterable[str]) -> Iterator[ControlCall]:

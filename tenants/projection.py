@@ -17,12 +17,23 @@ from enforcement.policies import (
     KeyPolicy,
     Markup,
     ModelMarkup,
+    PublishedImport,
     PublishedPrice,
     RateLimit,
     TenantPolicy,
 )
 from enforcement.policies import ProviderAccount as PublishedAccount
-from tenants.models import Budget, Customer, Key, PriceEntry, ProviderAccount, TenantSettings
+from enforcement.policies import StoppedModel as PublishedStop
+from tenants.models import (
+    BasePriceEntry,
+    Budget,
+    Customer,
+    Key,
+    PriceEntry,
+    ProviderAccount,
+    StoppedModel,
+    TenantSettings,
+)
 from tenants.upstreams import leads_to_private
 
 NEVER_EXPIRES_MS = 0
@@ -82,14 +93,20 @@ def key_policies(key: Key, budgets: Iterable[Budget]) -> list[tuple[str, KeyPoli
 
 def customer_policy(customer: Customer, budgets: Iterable[Budget]) -> CustomerPolicy:
     """A customer's policy; without a markup of its own it follows the tenant's."""
-    own_markup = customer.markup_bp is not None or customer.markup_models
+    has_general = customer.markup_bp is not None
+    own_markup = has_general or customer.markup_models
     return CustomerPolicy(
         customer_id=customer.pk,
         state="active" if customer.state == Customer.State.ACTIVE else "suspended",
         models_allowed=tuple(customer.models_allowed),
         rates=_rates(customer.pk, customer),
         budgets=tuple(budget_ref(budget) for budget in budgets),
-        markup=_markup(customer.markup_bp or 0, customer.markup_fixed_nanousd, customer.markup_models)
+        markup=_markup(
+            customer.markup_bp or 0,
+            customer.markup_fixed_nanousd,
+            customer.markup_models,
+            has_general=has_general,
+        )
         if own_markup
         else None,
     )
@@ -116,6 +133,8 @@ def tenant_policy(
     accounts: Iterable[ProviderAccount],
     prices: Iterable[PriceEntry],
     budgets: Iterable[Budget],
+    imported: Iterable[BasePriceEntry] = (),
+    stopped: Iterable[StoppedModel] = (),
 ) -> TenantPolicy:
     """What holds for every call of a tenant in one mode."""
     default = default_budget_ref(settings)
@@ -125,6 +144,8 @@ def tenant_policy(
         state="active" if settings.tenant.state == "active" else "suspended",
         accounts=tuple(_account(account) for account in accounts),
         prices=tuple(_price(entry) for entry in prices),
+        imported_prices=tuple(_imported(entry) for entry in imported),
+        stopped_models=tuple(PublishedStop(stop.provider, stop.model) for stop in stopped),
         markup=_markup(settings.markup_bp, settings.markup_fixed_nanousd, settings.markup_models),
         budgets=tuple(budget_ref(budget) for budget in budgets),
         rates=_rates(settings.tenant_id, settings),
@@ -165,8 +186,23 @@ def _price(entry: PriceEntry) -> PublishedPrice:
     )
 
 
-def _markup(markup_bp: int, markup_fixed_nanousd: int, by_model: list[dict[str, Any]]) -> Markup:
+def _imported(entry: BasePriceEntry) -> PublishedImport:
+    base = entry.price
+    price = PublishedPrice(
+        price_id=base.price_id,
+        provider=base.provider,
+        model=base.model,
+        from_ms=milliseconds(entry.from_at),
+        **base.document,
+    )
+    return PublishedImport(price, tuple(entry.names), base.service_tier)
+
+
+def _markup(
+    markup_bp: int, markup_fixed_nanousd: int, by_model: list[dict[str, Any]], *, has_general: bool = True
+) -> Markup:
     return Markup(
+        has_general=has_general,
         markup_bp=markup_bp,
         markup_fixed_nanousd=markup_fixed_nanousd,
         models=tuple(ModelMarkup(**row) for row in by_model),

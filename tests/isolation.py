@@ -33,6 +33,7 @@ class Desk:
     invitation: Invitation
     request_id: str
     event_id: str
+    stop_id: str
 
     @property
     def scope(self) -> Scope:
@@ -50,6 +51,7 @@ class Desk:
             "account_id": holding.account.pk,
             "request_id": self.request_id,
             "event_id": self.event_id,
+            "stop_id": self.stop_id,
             "member_id": self.owner.pk,
             "invitation_id": self.invitation.pk,
             "external_id": holding.customer.external_id,
@@ -62,7 +64,7 @@ class Desk:
         """What nobody at any other desk may be shown."""
         holding = self.holding
         rows = (holding.customer, holding.key.row, holding.budget, holding.account, holding.price)
-        words = {self.request_id, self.event_id, holding.key.row.prefix, holding.customer.name}
+        words = {self.request_id, self.event_id, self.stop_id, holding.key.row.prefix, holding.customer.name}
         return words | {row.pk for row in rows}
 
     def hidden_from(self, other: Desk) -> set[str]:

@@ -8,6 +8,7 @@ Redis keys a call touches, is shown on a whole stack in ``tests/journeys/test_ke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from enforcement.control_client import ControlClient
 from enforcement.keys import Mode
 from tenants import publishing
 from tenants.actions.members import invite_member
+from tenants.actions.stopped_models import DayOfModel, stop_overrun_model
 from tenants.models import Customer, Tenant
 from tests.billing.conftest import Streams, body_of
 from tests.factories import ACTOR, Holding, make_holding, make_tenant
@@ -44,6 +46,7 @@ ROW_IDS = {
     "event_id",
     "member_id",
     "invitation_id",
+    "stop_id",
 }
 # A good request's body for every write, the desk's own or another's ids in it.
 BODIES: dict[str, Any] = {
@@ -66,6 +69,8 @@ BODIES: dict[str, Any] = {
         "reason": "mine now", "items": [{"event": desk.event_id, "as": "cost", "cost_usd": "0.01"}]
     },
     "put markup": lambda desk: {"markup_percent": "50"},
+    "post stopped-models/<str:stop_id>/resume": lambda desk: {},
+    "patch tenant": lambda desk: {"output_cap_plain": 78, "markup_percent": "51"},
     "patch settings": lambda desk: {"output_cap_plain": 77, "default_budget": {"limit_usd": "3"}},
 }  # fmt: skip
 # What lists may be narrowed by, and the part of a URL that names the same.
@@ -113,7 +118,10 @@ def _furnish(tenant: Tenant, mode: Mode, streams: Streams) -> Desk:
         tenant.pk, mode=mode, kind="expired", basis="unresolved", body=_event(holding, request_id),
         draws=f"{holding.budget.pk}:month-1793491200:charge",
     )  # fmt: skip
-    return Desk(holding, mode, owner, invited.row, request_id, event_id)
+    day = DayOfModel(holding.price.provider, "sim-stopped", date(2026, 11, 18), calls=10, overruns=10)
+    stop = stop_overrun_model(tenant=tenant, mode=mode, found=day)
+    assert stop is not None
+    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk)
 
 
 def _event(holding: Holding, request_id: str) -> bytes:

@@ -67,6 +67,7 @@ def upsert_customer(
     )
     if not created:
         return change_customer(customer=row, actor=actor, values=checked) if checked else Change(row)
+    _check_markup(row)
     trail.audit("customer.create", row, after=shown(row, "external_id", *RULES))
     trail.publish(Outbox.Kind.CUSTOMER, row.pk)
     return trail.done(row, created=True)
@@ -82,11 +83,21 @@ def change_customer(*, customer: Customer, actor: Actor, values: Mapping[str, An
     before = shown(row, *checked)
     for field, value in checked.items():
         setattr(row, field, value)
+    _check_markup(row)
     row.save(update_fields=[*checked, "updated_at"])
     trail = Trail(row.tenant, row.mode, actor)
     trail.audit("customer.change", row, before=before, after=checked)
     touch_customer(row, trail)
     return trail.done(row)
+
+
+def _check_markup(row: Customer) -> None:
+    """A customer's own general markup is a percentage with or without a fixed part: one part alone is no markup."""
+    if row.markup_bp is None and row.markup_fixed_nanousd:
+        raise InvalidInput(
+            "markup_fixed_usd",
+            "markup_fixed_usd needs markup_percent beside it: together they replace the tenant's markup",
+        )
 
 
 def suspend_customer(*, customer: Customer, actor: Actor) -> Change[Customer]:

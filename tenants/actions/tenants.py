@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.text import slugify
 
+from metering.money import BASIS_POINTS
 from tenants import rules
 from tenants.actions.recording import SYSTEM, Actor, Change, Trail, shown
 from tenants.errors import AlreadyExists, InvalidInput
@@ -20,6 +21,8 @@ SETTING_RULES: dict[str, rules.Rule] = {
     "output_minimum": rules.bounded("output_minimum", least=1, most=100_000),
     "drain_seconds": rules.bounded("drain_seconds", least=0, most=3_600),
     "arrivals_per_hour_max": rules.bounded("arrivals_per_hour_max", least=0, most=1_000_000),
+    "overrun_stop_count": rules.bounded("overrun_stop_count", least=0, most=1_000_000),
+    "overrun_stop_share_bp": rules.bounded("overrun_stop_share_bp", least=0, most=BASIS_POINTS),
     "require_hard_bound": bool,
     "allowances": rules.allowances,
     "unknown_customer": rules.word("unknown_customer", TenantSettings.UnknownCustomer.values),
@@ -30,6 +33,7 @@ SETTING_RULES: dict[str, rules.Rule] = {
     "default_on_exhaustion": rules.word("default_on_exhaustion", rules.ON_EXHAUSTION),
     **rules.RATES,
 }
+MARKUP_COLUMNS = ("markup_bp", "markup_fixed_nanousd", "markup_models")
 
 
 @transaction.atomic
@@ -137,16 +141,24 @@ def set_markup(
 ) -> Change[TenantSettings]:
     """Set how cost becomes charge for every customer without a markup of its own."""
     settings = lock_settings(tenant, mode)
-    names = ("markup_bp", "markup_fixed_nanousd", "markup_models")
-    before = shown(settings, *names)
+    before = shown(settings, *MARKUP_COLUMNS)
     settings.markup_bp = rules.markup_bp(markup_bp)
     settings.markup_fixed_nanousd = rules.limit_nanousd(markup_fixed_nanousd)
     settings.markup_models = rules.markup_models(markup_models or [])
-    settings.save(update_fields=[*names, "updated_at"])
+    settings.save(update_fields=[*MARKUP_COLUMNS, "updated_at"])
     trail = Trail(tenant, mode, actor)
-    trail.audit("markup.set", settings, before=before, after=shown(settings, *names))
+    trail.audit("markup.set", settings, before=before, after=shown(settings, *MARKUP_COLUMNS))
     touch_policy(settings, trail)
     return trail.done(settings)
+
+
+@transaction.atomic
+def change_markup(
+    *, tenant: Tenant, mode: str, actor: Actor, changes: dict[str, Any]
+) -> Change[TenantSettings]:
+    """Change part of the tenant's markup; what is not named stays. Raises: InvalidInput."""
+    kept = shown(lock_settings(tenant, mode), *MARKUP_COLUMNS)
+    return set_markup(tenant=tenant, mode=mode, actor=actor, **{**kept, **changes})
 
 
 @transaction.atomic

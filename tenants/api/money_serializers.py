@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from tenants import rules
-from tenants.api.fields import UsdField
+from tenants.api.fields import PercentField, UsdField
 from tenants.api.serializers import MarkupFields, Plain, RatesIn
 
 BUCKET_FIELDS = {
@@ -147,6 +147,15 @@ class SettingsIn(RatesIn):
     )
     drain_seconds = serializers.IntegerField(required=False)
     arrivals_per_hour_max = serializers.IntegerField(required=False)
+    overrun_stop_count = serializers.IntegerField(
+        required=False,
+        help_text="a model is stopped once so many of its calls of a UTC day cost more than their quotes; 0 = never",
+    )
+    overrun_stop_share_percent = PercentField(
+        source="overrun_stop_share_bp",
+        required=False,
+        help_text="and once they are at least this share of the day's calls",
+    )
     unknown_customer = serializers.ChoiceField(choices=("refuse", "default_budget"), required=False)
     default_budget = DefaultBudget(required=False, allow_null=True)
 
@@ -157,6 +166,14 @@ class SettingsOut(SettingsIn):
     tenant = serializers.CharField(source="tenant_id")
     mode = serializers.CharField()
     pending = serializers.BooleanField()
+
+
+class TenantIn(SettingsIn, MarkupFields):
+    """Changes to the tenant in the key's mode: settings and markup."""
+
+
+class TenantOut(SettingsOut, MarkupFields):
+    """The tenant in the key's mode: settings and markup."""
 
 
 class MarkupOut(MarkupFields):

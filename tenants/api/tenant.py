@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from tenants.actions import tenants as actions
 from tenants.actions.recording import Change
-from tenants.api.money_serializers import MarkupOut, SettingsIn, SettingsOut
+from tenants.api.money_serializers import MarkupOut, SettingsIn, SettingsOut, TenantIn, TenantOut
 from tenants.api.scoped import ScopedView
 from tenants.api.serializers import AuditOut, MarkupFields
 from tenants.balances import is_policy_pending
@@ -20,7 +20,17 @@ from tenants.models import AuditEntry, TenantSettings
 
 def shape_settings(settings: TenantSettings) -> dict[str, Any]:
     """The settings of one mode as JSON."""
-    names = set(SettingsOut().fields) - {"name", "zone", "tenant", "pending", "default_budget"}
+    return dict(SettingsOut(_columns(settings)).data)
+
+
+def shape_tenant(settings: TenantSettings) -> dict[str, Any]:
+    """The tenant in one mode, settings and markup, as JSON."""
+    return dict(TenantOut(_columns(settings)).data)
+
+
+def _columns(settings: TenantSettings) -> dict[str, Any]:
+    sources = {str(field.source) for field in TenantOut().fields.values()}
+    names = sources - {"name", "zone", "tenant_id", "pending", "default_budget"}
     default = None
     if settings.default_limit_nanousd is not None:
         default = {
@@ -30,7 +40,7 @@ def shape_settings(settings: TenantSettings) -> dict[str, Any]:
             "measure": settings.default_measure,
             "on_exhaustion": settings.default_on_exhaustion,
         }
-    row = {
+    return {
         **{name: getattr(settings, name) for name in names},
         "tenant_id": settings.tenant_id,
         "name": settings.tenant.name,
@@ -38,7 +48,6 @@ def shape_settings(settings: TenantSettings) -> dict[str, Any]:
         "default_budget": default,
         "pending": is_policy_pending(settings),
     }
-    return dict(SettingsOut(row).data)
 
 
 def shape_markup(settings: TenantSettings) -> dict[str, Any]:
@@ -70,6 +79,7 @@ class SettingsView(ScopedView):
 
     def _change(self, values: dict[str, Any]) -> Change[TenantSettings]:
         entries: tuple[int, ...] = ()
+        markup = {name: values.pop(name) for name in actions.MARKUP_COLUMNS if name in values}
         own = {name: values.pop(name) for name in ("name", "zone") if name in values}
         if own:
             entries = actions.change_tenant(tenant=self.tenant, actor=self.actor, **own).entries
@@ -80,7 +90,27 @@ class SettingsView(ScopedView):
                 tenant=self.tenant, mode=self.mode, actor=self.actor, changes=values
             )
             entries += change.entries
+        if markup:
+            entries += actions.change_markup(
+                tenant=self.tenant, mode=self.mode, actor=self.actor, changes=markup
+            ).entries
         return Change(self._row(), entries)
+
+
+class TenantView(SettingsView):
+    """The tenant in the key's mode: its settings and its markup."""
+
+    @extend_schema(operation_id="tenant_get", responses=TenantOut)
+    def get(self, request: Request) -> Response:
+        """Read the tenant's settings and markup."""
+        return Response(shape_tenant(self._row()))
+
+    @extend_schema(operation_id="tenant_change", request=TenantIn, responses=TenantOut)
+    def patch(self, request: Request) -> Response:
+        """Change settings and markup, in force for the next request; what is not given stays as it is."""
+        given = TenantIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        return self.carry_out(lambda: self._change(dict(given.validated_data)), shape_tenant)
 
 
 def _default_columns(given: dict[str, Any] | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ urlpatterns = [
     path("v1/prices", prices.PricesView.as_view()),
     path("v1/prices/<str:provider>/<path:model>", prices.PriceView.as_view()),
     path("v1/markup", tenant.MarkupView.as_view()),
+    path("v1/tenant", tenant.TenantView.as_view()),
     path("v1/settings", tenant.SettingsView.as_view()),
     path("v1/audit-log", tenant.AuditLogView.as_view()),
 ]

@@ -22,7 +22,7 @@ def _own_control(redis_client: redis.Redis) -> None:
 
 def test_every_scheduled_task_exists_and_never_piles_up() -> None:
     known = {
-        task.name for task in (tasks.sweep, tasks.lag, tasks.trim, tasks.months, tasks.drift, tasks.verify)
+        task.name for task in (tasks.sweep, tasks.lag, tasks.overruns, tasks.trim, tasks.months, tasks.drift, tasks.verify)
     }
 
     assert {entry["task"] for entry in tasks.BEAT.values()} == known
@@ -30,7 +30,7 @@ def test_every_scheduled_task_exists_and_never_piles_up() -> None:
 
 
 def test_every_task_runs_on_an_empty_installation(streams: Streams) -> None:
-    for task in (tasks.sweep, tasks.lag, tasks.trim, tasks.months, tasks.drift, tasks.verify):
+    for task in (tasks.sweep, tasks.lag, tasks.overruns, tasks.trim, tasks.months, tasks.drift, tasks.verify):
         task()
 
 
