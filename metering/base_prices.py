@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metering.free_models import free_price
 from metering.money import NANOUSD_PER_USD
+from metering.providers import price_source
 from metering.rates import REGION_PERCENT, Price, Rate
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _find_model(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
     from genai_prices.data_snapshot import find_provider_by_id
 
     providers = _providers()
-    source = find_provider_by_id(providers, provider)
+    source = find_provider_by_id(providers, price_source(provider))
     info = source.find_model(model, all_providers=providers) if source else None
     return None if source is None or info is None else (source, info)
 

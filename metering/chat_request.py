@@ -61,6 +61,9 @@ class ChatRequest(msgspec.Struct, frozen=True):
     enable_search: msgspec.Raw = _ABSENT
     extra_body: msgspec.Raw = _ABSENT
     preset: msgspec.Raw = _ABSENT
+    # What bounds thinking where the output cap does not, see ``cap_leaves_out`` in data/providers.toml.
+    reasoning: msgspec.Raw = _ABSENT
+    thinking_budget: Annotated[int, msgspec.Meta(ge=0)] | None = None
     body_bytes: int = 0
 
     @property

@@ -6,6 +6,7 @@ MeteringError
 ├── UnpricedModel     no price is known for a model: it is refused, never free
 ├── Uncountable       a part of a request has no known bound
 ├── RequestShapeError a request that is not of its dialect
+├── ProviderDataError what we say of a provider is no description of one
 ├── TokenizerError    a tokenizer's packaged vocabulary is missing or is not the one expected
 └── WindowError       a window that cannot be worked out (unknown zone, bad anchor)
 """
@@ -63,6 +64,12 @@ class RequestShapeError(MeteringError):
     def __init__(self, message: str, param: str | None = None) -> None:
         self.param = param
         super().__init__(message)
+
+
+class ProviderDataError(MeteringError):
+    """What the data says of a provider is no description of one."""
+
+    code = "provider_data"
 
 
 class TokenizerError(MeteringError):

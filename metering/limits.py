@@ -13,17 +13,11 @@ from importlib import resources
 from typing import NamedTuple
 
 from metering.model_families import base_name
+from metering.providers import canonical_provider, find_provider
 
 _DATE = re.compile(r"[-@](20\d{2}-\d{2}-\d{2}|20\d{6}|\d{4}|latest|preview)$")
 
-# Names by which accounts call the providers of the table.
-_PROVIDERS = {
-    "azure": "openai",
-    "gemini": "google",
-    "vertex": "google",
-    "xai": "x-ai",
-    "moonshot": "moonshotai",
-}
+_PROVIDERS = {"vertex": "google"}
 
 # Models that think before they answer: their cap must leave room for it. Source: the providers' model pages, 2026-11.
 _REASONING = re.compile(
@@ -45,7 +39,7 @@ class ModelLimits(NamedTuple):
 def limits_for(model: str, provider: str = "openai") -> ModelLimits | None:
     """Return a model's ceilings, or None for a model nobody has measured."""
     table = _table()
-    provider = _PROVIDERS.get(provider, provider)
+    provider = _table_name(provider)
     name = base_name(model)
     while True:
         found = table.get((provider, name)) or table.get((provider, name.rpartition("/")[2]))
@@ -53,6 +47,13 @@ def limits_for(model: str, provider: str = "openai") -> ModelLimits | None:
         if found is not None or undated == name:
             return found
         name = undated
+
+
+@cache
+def measured_models(provider: str) -> frozenset[str]:
+    """Name the models of a provider that have ceilings here, in lower case; none for one that the table leaves out."""
+    provider = _PROVIDERS.get(provider, provider)
+    return frozenset(model for owner, model in _table() if owner == provider)
 
 
 @lru_cache(maxsize=4096)
@@ -65,6 +66,13 @@ def is_reasoning(model: str) -> bool:
 def cap_field_of(model: str) -> str:
     """The spelling in which a model takes an output cap where the caller used none."""
     return "max_completion_tokens" if _OPENAI.match(base_name(model)) else "max_tokens"
+
+
+def _table_name(provider: str) -> str:
+    """The table's name of a provider, from any that accounts have for it."""
+    name = canonical_provider(provider)
+    known = find_provider(name)
+    return known.limits if known and known.limits else _PROVIDERS.get(name, name)
 
 
 @cache

@@ -29,8 +29,14 @@ _CACHE_WRITE = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_i
 _SERVER_TOOLS = ("server_tool_use", "server_tool_use_details")
 
 
-def usage_from_openai(raw: Mapping[str, Any] | msgspec.Struct | None) -> Usage | None:
-    """Decompose a usage object; None when it reports nothing. Raises: UsageError when it cannot be true."""
+def usage_from_openai(
+    raw: Mapping[str, Any] | msgspec.Struct | None, *, total_beyond: str = ""
+) -> Usage | None:
+    """Decompose a usage object; None when it reports nothing.
+
+    ``total_beyond`` says what a provider leaves to the total alone: ``prompt_audio`` (Mistral), else it was generated.
+    Raises: UsageError when it cannot be true.
+    """
     report = msgspec.to_builtins(raw) if isinstance(raw, msgspec.Struct) else raw
     if not report:
         return None
@@ -44,10 +50,30 @@ def usage_from_openai(raw: Mapping[str, Any] | msgspec.Struct | None) -> Usage |
             raise UsageError(f"{total} tokens in all are reported, and no part of them")
         return None
     prompt, completion, beside = _complete(prompt, completion, total)
+    audio = 0
+    if total_beyond == "prompt_audio":
+        audio, beside = beside, 0
     bought = _decompose_prompt(prompt, _details(report, _PROMPT_DETAILS), report)
+    bought["audio_input_tokens"] += audio
     made = _decompose_completion(completion, _details(report, _COMPLETION_DETAILS), report, beside)
     searches = _first(_details(report, _SERVER_TOOLS), ("web_search_requests",))
     return Usage(**bought, **made, extras=(("web_search", searches),) if searches else ())
+
+
+def usage_from_timings(timings: Mapping[str, Any]) -> Usage | None:
+    """Decompose llama.cpp's own counters, which it sends unasked; None when they report nothing.
+
+    ``prompt_n`` is what was read anew, ``cache_n`` what was kept (recorded beside usage in 77 answers, equal in all).
+    Raises: UsageError when they cannot be true.
+    """
+    prompt, completion = read_counter(timings, "prompt_n"), read_counter(timings, "predicted_n")
+    if prompt is None or completion is None:
+        return None
+    return Usage(
+        input_tokens=prompt,
+        cache_read_tokens=read_counter(timings, "cache_n") or 0,
+        output_tokens=completion,
+    )
 
 
 def _complete(prompt: int | None, completion: int | None, total: int | None) -> tuple[int, int, int]:

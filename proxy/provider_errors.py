@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from enforcement.policies import ProviderAccount
+from metering.providers import find_provider
 from proxy.errors import ForbiddenAddress, NotSent, Refusal, UpstreamError
 from proxy.upstream import Answer
 
@@ -85,7 +86,9 @@ def _not_found(body: bytes, account: ProviderAccount, model: str) -> Refusal:
 def _slip(account: ProviderAccount) -> str:
     """What is most likely wrong with a base URL: it is what the provider's official client would take."""
     has_version = account.base_url.rstrip("/").endswith("/v1")
-    if account.dialect == "openai" and not has_version:
+    known = find_provider(account.provider)
+    usual = (known.base_url or known.base_url_example) if known else "/v1"
+    if account.dialect == "openai" and not has_version and usual.endswith("/v1"):
         return ", which most likely lacks its ending /v1"
     if account.dialect != "openai" and has_version:
         return ", whose ending /v1 is most likely one too many"

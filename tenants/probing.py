@@ -19,6 +19,7 @@ from enforcement.errors import CredentialError
 from tenants.actions.provider_accounts import open_credential
 from tenants.errors import TenantsError
 from tenants.models import ProviderAccount
+from tenants.providers import Provider, find
 from tenants.upstreams import checked_base_url, is_allowed_private, is_public
 
 TIMEOUTS = httpx.Timeout(10.0, connect=5.0)
@@ -68,7 +69,8 @@ def probe_account(account: ProviderAccount) -> ProbeResult:
 
 
 def _judge(account: ProviderAccount, status: int, body: Any, *, latency_ms: int, mend: str) -> ProbeResult:
-    names = _model_names(body)
+    known = find(account.provider)
+    names = _model_names(body) if known is None or known.lists_models else ()
     told = f"account {account.name}: {account.base_url} answered {status}"
     if status in (401, 403):
         refused = f"{account.provider} refused the credential of account {account.name}"
@@ -96,7 +98,16 @@ def _request_of(account: ProviderAccount, credential: str) -> tuple[str, dict[st
         case ProviderAccount.Dialect.GEMINI:
             return "/v1beta/models", {"x-goog-api-key": credential}
         case _:
-            return "/models", {"authorization": f"Bearer {credential}"}
+            return _openai_listing(find(account.provider), credential)
+
+
+def _openai_listing(known: Provider | None, credential: str) -> tuple[str, dict[str, str]]:
+    """The listing of an OpenAI-like server, as the provider's data has it."""
+    if known is None:
+        return "/models", {"authorization": f"Bearer {credential}"}
+    name, value = known.presented(credential)
+    path = f"{known.models_path}?{known.query}" if known.query else known.models_path
+    return path, {name: value}
 
 
 def _pinned(account: ProviderAccount, credential: str) -> tuple[str, dict[str, str], dict[str, str]]:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
+from metering.providers import find_provider
 from tenants.errors import InvalidInput, UnsafeUpstream
 
 URL_CHARS_MAX = 500
@@ -54,17 +55,22 @@ def leads_to_private(url: str) -> bool:
     return is_allowed_private(host, _port(parts))
 
 
-def warnings_for(dialect: str, base_url: str) -> list[str]:
+def warnings_for(provider: str, dialect: str, base_url: str) -> list[str]:
     """Say what is probably a slip: an OpenAI-like base URL without its version, or another's with one."""
-    path = urlsplit(base_url).path
-    has_version = any(part[:1] == "v" and part[1:2].isdigit() for part in path.split("/"))
-    if dialect == "openai" and not has_version and "perplexity" not in base_url:
+    has_version = _has_version(base_url)
+    known = find_provider(provider)
+    usual = (known.base_url or known.base_url_example) if known else ""
+    if dialect == "openai" and not has_version and (not usual or _has_version(usual)):
         return [
             f"{base_url} has no version such as /v1; OpenAI-compatible servers usually need {base_url}/v1"
         ]
     if dialect in ("anthropic", "gemini") and has_version:
         return [f"{base_url} ends in a version; this dialect's client adds it by itself"]
     return []
+
+
+def _has_version(url: str) -> bool:
+    return any(part[:1] == "v" and part[1:2].isdigit() for part in urlsplit(url).path.split("/"))
 
 
 def _split(url: str) -> SplitResult:

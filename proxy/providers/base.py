@@ -31,6 +31,16 @@ class Traits:
     cap_field: str = ""
     # Whether `stream_options.include_usage` may be sent; some refuse fields they do not know, and report usage anyway.
     takes_stream_options: bool = True
+    # How a credential is presented, and what follows an account's base URL; metering/data/providers.toml says for whom.
+    credential: str = "authorization: Bearer {key}"
+    path: str = "{route}"
+    query: str = ""
+    # Models whose thinking its output cap leaves out, as a pattern, and the field that bounds it.
+    cap_leaves_out: str = ""
+    thinking_field: str = ""
+    # Whether llama.cpp's own counters stand in for usage, and what stands in the total of the counters alone.
+    reads_timings: bool = False
+    total_beyond: str = ""
     # Statuses that mean something else here than by default.
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
 

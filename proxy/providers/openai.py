@@ -6,8 +6,10 @@ import msgspec
 
 from enforcement.policies import TenantPolicy
 from metering.allowances import Allowances
+from metering.chat_request import is_given, parse_unique
 from metering.limits import cap_field_of, is_reasoning, limits_for
 from metering.openai_chat import ChatRequest, bound_chat, decode_chat, output_cap_for
+from metering.providers import leaves_thinking_out
 from metering.quote import InputBound, OutputCap
 from metering.tokens import encoding_for, estimate_output
 from proxy.bodies import edited, with_member
@@ -51,6 +53,8 @@ class ChatCall:
         if model != request.model:
             changes["model"] = model
         changes.update(_cap_changes(request, cap_tokens, traits.cap_field or cap_field_of(model)))
+        if leaves_thinking_out(traits.cap_leaves_out, model):
+            changes.update(_thinking_changes(request, cap_tokens, traits.thinking_field))
         inject = self.stream and traits.takes_stream_options and not request.include_usage
         if inject:
             changes["stream_options"] = with_member(self._body, "stream_options", {"include_usage": True})
@@ -80,6 +84,22 @@ def _cap_changes(request: ChatRequest, cap_tokens: int, taken: str) -> dict[str,
     return {request.cap_field if named else taken: cap_tokens}
 
 
+def _thinking_changes(request: ChatRequest, cap_tokens: int, field: str) -> dict[str, object]:
+    """Bound thinking by as much as the answer: its hold has room for both."""
+    if field == "thinking_budget":
+        stated = request.thinking_budget
+        return {field: cap_tokens if stated is None else min(cap_tokens, stated)}
+    given = parse_unique(request.reasoning, "reasoning") if is_given(request.reasoning) else {}
+    assert isinstance(given, dict), "its bound would have refused it"
+    if given.get("enabled") is False or given.get("effort") == "none":
+        return {}
+    # OpenRouter takes either an effort or a number of tokens.
+    stated = given.get("max_tokens")
+    tokens = min(cap_tokens, stated) if isinstance(stated, int) else cap_tokens
+    kept = {name: value for name, value in given.items() if name != "effort"}
+    return {"reasoning": {**kept, "max_tokens": tokens}}
+
+
 class OpenAIChat(OpenAIWire):
     """The dialect of ``POST /v1/chat/completions``."""
 
@@ -91,8 +111,8 @@ class OpenAIChat(OpenAIWire):
 
     def tap(self, *, strip_usage: bool, traits: Traits) -> ChatTap:
         """Make a listener for one stream."""
-        return ChatTap(strip_usage=strip_usage)
+        return ChatTap(strip_usage=strip_usage, traits=traits)
 
     def read_answer(self, body: bytes, traits: Traits) -> Report:
         """Read a whole answer."""
-        return read_answer(body)
+        return read_answer(body, traits)

@@ -6,15 +6,16 @@ never the sum), beside choices, under ``x_groq``, or never; ``null`` says nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from metering.errors import UsageError
 from metering.usage import Usage
-from metering.usage_openai import usage_from_openai
+from metering.usage_openai import usage_from_openai, usage_from_timings
 from proxy.errors import Unfinished
-from proxy.providers.base import Report
+from proxy.providers.base import Report, Traits
 from proxy.streaming import Events, begins_like_events, data_of
 
 # Text fields are strings as a rule; some providers send lists of parts or objects, which are counted as they stand.
@@ -69,6 +70,7 @@ class Document(msgspec.Struct):
     usage: msgspec.Raw = ABSENT
     service_tier: Text = None
     x_groq: Groq | None = None
+    timings: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
 
 
@@ -85,38 +87,47 @@ _documents = msgspec.json.Decoder(Document)
 _summaries = msgspec.json.Decoder(Summary)
 _objects = msgspec.json.Decoder(dict[str, Any])
 _NULL = b"null"
+_PLAIN = Traits()
 
 
-def read_answer(body: bytes) -> Report:
+def read_answer(body: bytes, traits: Traits = _PLAIN) -> Report:
     """Read a whole answer; its text only where the usage does not suffice."""
     try:
         summary: Summary | Document = _summaries.decode(body)
     except msgspec.ValidationError:
         summary = _decode(body)
     except msgspec.DecodeError:
-        return _read_misnamed(body) or Report(text=body.decode("utf-8", "replace"))
+        return _read_misnamed(body, traits) or Report(text=body.decode("utf-8", "replace"))
     report = Report(
         response_model=summary.model or "",
         service_tier=_tier(summary.service_tier),
         error_inside=_is_given(summary.error),
     )
-    _take_usage(report, bytes(summary.usage))
+    _take_usage(report, bytes(summary.usage), traits)
     if report.usage is None or not report.usage.all_output_tokens:
         pieces: list[str] = []
         document = _decode(body)
         for choice in document.choices or ():
             _gather(choice, pieces)
         report.text = "".join(pieces)
-        if report.usage is None and not report.impossible and document.x_groq:
-            _take_usage(report, bytes(document.x_groq.usage))
+        if report.usage is None and not report.impossible:
+            _take_elsewhere(report, document, traits)
     return report
 
 
-def _read_misnamed(body: bytes) -> Report | None:
+def _take_elsewhere(report: Report, document: Document, traits: Traits) -> None:
+    """Take the usage of an answer from where some providers put it instead."""
+    if document.x_groq:
+        _take_usage(report, bytes(document.x_groq.usage), traits)
+    elif traits.reads_timings:
+        _take_timings(report, bytes(document.timings))
+
+
+def _read_misnamed(body: bytes, traits: Traits) -> Report | None:
     """Read a stream that came under another content type; None for what is none."""
     if not begins_like_events(body):
         return None
-    tap = ChatTap(strip_usage=False)
+    tap = ChatTap(strip_usage=False, traits=traits)
     try:
         tap.feed(body)
     except Unfinished:
@@ -128,12 +139,17 @@ def _read_misnamed(body: bytes) -> Report | None:
 class ChatTap:
     """Listens to a chat stream; takes out the usage chunk that only we asked for."""
 
-    __slots__ = ("_chars", "_error_inside", "_events", "_model", "_pieces", "_strip_usage", "_tier", "_usage")
+    __slots__ = (
+        *("_chars", "_error_inside", "_events", "_model", "_pieces", "_strip_usage", "_tier", "_timings"),
+        *("_traits", "_usage"),
+    )
 
-    def __init__(self, *, strip_usage: bool) -> None:
+    def __init__(self, *, strip_usage: bool, traits: Traits = _PLAIN) -> None:
         self._strip_usage = strip_usage
+        self._traits = traits
         self._events = Events()
         self._usage = b""
+        self._timings = b""
         self._model = ""
         self._tier = ""
         self._pieces: list[str] = []
@@ -159,7 +175,9 @@ class ChatTap:
             error_inside=self._error_inside,
         )
         if self._usage:
-            _take_usage(report, self._usage)
+            _take_usage(report, self._usage, self._traits)
+        elif self._timings:
+            _take_timings(report, self._timings)
         return report
 
     def _see(self, event: bytes) -> bool:
@@ -174,6 +192,8 @@ class ChatTap:
             self._tier = _tier(document.service_tier)
         for choice in document.choices or ():
             self._chars += _gather(choice, self._pieces) if self._chars < TEXT_CHARS_MAX else 0
+        if self._traits.reads_timings and _is_given(document.timings):
+            self._timings = bytes(document.timings)
         has_error = _is_given(document.error)
         self._error_inside = self._error_inside or has_error
         usage = document.usage
@@ -200,6 +220,7 @@ def _decode(data: bytes) -> Document:
         model=str(loose.get("model") or ""),
         choices=[Choice(delta=Said(content=text))],
         usage=_raw(loose.get("usage")),
+        timings=_raw(loose.get("timings")),
         error=_raw(loose.get("error")),
     )
 
@@ -216,20 +237,23 @@ def _is_given(raw: msgspec.Raw) -> bool:
     return raw is not ABSENT and bytes(raw) != _NULL
 
 
-def _take_usage(report: Report, raw: bytes) -> None:
+def _take_usage(report: Report, raw: bytes, traits: Traits) -> None:
+    _take(report, raw, lambda usage: usage_from_openai(usage, total_beyond=traits.total_beyond))
+
+
+def _take_timings(report: Report, raw: bytes) -> None:
+    _take(report, raw, usage_from_timings)
+
+
+def _take(report: Report, raw: bytes, read: Callable[[dict[str, Any]], Usage | None]) -> None:
     if raw == _NULL:
         return
     try:
-        report.usage = _usage(raw)
+        report.usage = read(_objects.decode(raw))
+    except msgspec.DecodeError as error:
+        report.impossible = f"the usage is no object: {error}"
     except UsageError as error:
         report.impossible = str(error)
-
-
-def _usage(raw: bytes) -> Usage | None:
-    try:
-        return usage_from_openai(_objects.decode(raw))
-    except msgspec.DecodeError as error:
-        raise UsageError(f"the usage is no object: {error}") from error
 
 
 def _gather(choice: Choice, pieces: list[str]) -> int:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
-from proxy.providers.base import Traits, forwarded
+from metering.providers import Provider, providers
+from proxy.providers.base import Traits, Verdict, forwarded
 from proxy.providers.openai_errors import OpenAIErrors
 
-# Source: the providers' API references, read to 2026-11. Anyone not named takes the model's
-# spelling of a cap, and `stream_options`.
+
+def traits_from(provider: Provider) -> Traits:
+    """Say what is peculiar to a provider on the wire, from its data."""
+    return Traits(
+        cap_field=provider.cap_fields[0],
+        takes_stream_options=provider.takes_stream_options,
+        credential=provider.credential,
+        path=provider.path,
+        query=provider.query,
+        cap_leaves_out=provider.cap_leaves_out,
+        thinking_field=provider.thinking_field,
+        reads_timings="timings" in provider.usage,
+        total_beyond=provider.total_beyond,
+        verdicts={status: Verdict(verdict) for status, verdict in provider.verdicts.items()},
+    )
+
+
 TRAITS: Mapping[str, Traits] = {
-    "openai": Traits(cap_field="max_completion_tokens"),
-    "azure": Traits(cap_field="max_completion_tokens"),
-    # Refuse fields they do not know, and report usage without being asked.
-    "mistral": Traits(takes_stream_options=False),
-    "perplexity": Traits(takes_stream_options=False),
+    name: traits_from(provider) for name, provider in providers().items() if "openai" in provider.base_urls
 }
+# Anyone not named takes the model's spelling of a cap, and `stream_options`.
 _OTHERS = Traits()
-FORWARDED_HEADERS = frozenset((b"openai-beta", b"accept-language"))
+FORWARDED_HEADERS = frozenset((b"openai-beta", b"accept-language", b"x-ms-client-request-id"))
 
 
 class OpenAIWire:
@@ -32,12 +46,14 @@ class OpenAIWire:
         return TRAITS.get(provider, _OTHERS)
 
     def path_for(self, model: str, traits: Traits) -> str:
-        """What follows an account's base URL."""
-        return self._path
+        """What follows an account's base URL; a deployment's name may stand in it."""
+        path = traits.path.format(route=self._path, model=quote(model, safe=""))
+        return f"{path}?{traits.query}" if traits.query else path
 
     def upstream_headers(
         self, credential: str, sent: Iterable[tuple[bytes, bytes]], traits: Traits
     ) -> list[tuple[str, str]]:
         """How a credential is presented, and what of the caller's own headers goes on."""
-        presented = [("authorization", f"Bearer {credential}")] if credential else []
+        name, _, value = traits.credential.partition(": ")
+        presented = [(name, value.format(key=credential))] if credential else []
         return presented + forwarded(sent, FORWARDED_HEADERS)

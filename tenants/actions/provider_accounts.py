@@ -209,15 +209,27 @@ def _checked_provider(terms: AccountTerms) -> tuple[str, str, str]:
     if not _PROVIDER.fullmatch(name):
         raise InvalidInput("provider", f"{terms.provider[:80]!r} is no provider's name such as openai")
     known = providers.find(name)
-    base_url = terms.base_url or (known.base_url if known else None)
-    if base_url is None:
-        raise InvalidInput("base_url", f"{name} is no provider we know; give its base_url")
     dialect = terms.dialect or (known.dialect if known else providers.OPENAI)
-    return (
-        name,
-        rules.one_of("dialect", dialect, ProviderAccount.Dialect.values),
-        upstreams.checked_base_url(base_url),
-    )
+    rules.one_of("dialect", dialect, ProviderAccount.Dialect.values)
+    base_url = terms.base_url or _known_base_url(name, known, dialect)
+    return name, dialect, upstreams.checked_base_url(base_url)
+
+
+def _known_base_url(name: str, known: providers.Provider | None, dialect: str) -> str:
+    if known is None:
+        raise InvalidInput("base_url", f"{name} is no provider we know; give its base_url")
+    public = {str(spoken): base_url for spoken, base_url in known.base_urls.items()}
+    if dialect not in public:
+        spoken = ", ".join(public)
+        raise InvalidInput(
+            "dialect", f"{known.title} is known to speak {spoken}; for {dialect} give its base_url"
+        )
+    if not public[dialect]:
+        raise InvalidInput(
+            "base_url",
+            f"{known.title} has an address per customer: give yours, as in {known.base_url_example}",
+        )
+    return public[dialect]
 
 
 def _clear_other_default(row: ProviderAccount) -> None:

@@ -10,6 +10,7 @@ from metering.ids import EXTERNAL_ID_CHARS_MAX
 from tenants import rules
 from tenants.api.fields import PercentField, UsdField
 from tenants.models import AuditEntry, Customer, Key, ProviderAccount
+from tenants.providers import KNOWN
 from tenants.upstreams import warnings_for
 
 
@@ -151,7 +152,10 @@ class KeyIssued(KeyOut):
 class AccountIn(Plain):
     """A provider account to be made. A provider we know needs no base_url."""
 
-    provider = serializers.CharField(max_length=40)
+    provider = serializers.CharField(
+        max_length=40,
+        help_text=f"one we know ({', '.join(sorted(KNOWN))}), or any other name with its base_url",
+    )
     name = serializers.CharField(max_length=60)
     api_key = serializers.CharField(write_only=True, max_length=4096)
     base_url = serializers.CharField(required=False, allow_null=True, max_length=500)
@@ -186,7 +190,7 @@ class AccountOut(serializers.Serializer[ProviderAccount]):
 
     def get_warnings(self, account: ProviderAccount) -> list[str]:
         """What is probably a slip in the base URL."""
-        return warnings_for(account.dialect, account.base_url)
+        return warnings_for(account.provider, account.dialect, account.base_url)
 
 
 class AuditOut(serializers.Serializer[AuditEntry]):

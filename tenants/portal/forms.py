@@ -29,6 +29,7 @@ MEASURE_NAMES = {
     "cost": "Cost (what the provider charges us)",
 }
 OTHER_PROVIDER = "other"
+PROVIDER_NAMES = {name: provider.title for name, provider in providers.KNOWN.items()}
 
 
 class UsdField(forms.Field):
@@ -170,12 +171,11 @@ class AccountForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        known = sorted(providers.KNOWN.values(), key=lambda each: each.provider_id)
         first = [providers.KNOWN[name] for name in ("openai", "anthropic", "google")]
-        ordered = [*first, *(each for each in known if each not in first)]
-        choices = [
-            (each.provider_id, PROVIDER_NAMES.get(each.provider_id, each.provider_id)) for each in ordered
-        ]
+        others = sorted(providers.KNOWN.values(), key=lambda each: each.title.casefold())
+        ordered = [*first, *(each for each in others if each not in first)]
+        self.known = ordered
+        choices = [(each.provider_id, each.title) for each in ordered]
         field = self.fields["provider"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [*choices, (OTHER_PROVIDER, "Another OpenAI-compatible server")]
@@ -190,6 +190,9 @@ class AccountForm(forms.Form):
             for field in ("other_name", "base_url"):
                 if not given.get(field):
                     self.add_error(field, "Needed for a server that we do not know.")
+        known = providers.find(str(given.get("provider")))
+        if known and not known.base_url and not given.get("base_url"):
+            self.add_error("base_url", f"{known.title} has an address of yours, as in {known.base_url_example}")
         return given
 
     @property
@@ -197,25 +200,6 @@ class AccountForm(forms.Form):
         """The provider that was meant."""
         chosen = str(self.cleaned_data["provider"])
         return str(self.cleaned_data["other_name"]) if chosen == OTHER_PROVIDER else chosen
-
-
-PROVIDER_NAMES = {
-    "openai": "OpenAI",
-    "anthropic": "Anthropic",
-    "google": "Google Gemini",
-    "groq": "Groq",
-    "mistral": "Mistral",
-    "together": "Together",
-    "fireworks": "Fireworks",
-    "deepseek": "DeepSeek",
-    "openrouter": "OpenRouter",
-    "x-ai": "xAI",
-    "cerebras": "Cerebras",
-    "perplexity": "Perplexity",
-    "novita": "Novita",
-    "moonshotai": "Moonshot",
-    "zai": "Z.ai",
-}
 
 
 class CredentialForm(forms.Form):

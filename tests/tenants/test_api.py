@@ -370,3 +370,28 @@ def test_the_schema_and_its_page_need_nobody_elses_host(db: None) -> None:
     assert page.status_code == 200
     assert "src=" not in page.content.decode()
     assert "budgets_create" in page.content.decode()
+
+
+def test_accounts_of_servers_with_an_address_of_ones_own(client: APIClient) -> None:
+    terms = {"provider": "azure", "name": "az", "api_key": "k" * 20}
+    refused = send(client, "post", "/provider-accounts", terms)
+    assert refused.status_code == 400
+    assert "https://my-resource.openai.azure.com/openai/v1" in refused.content.decode()
+    given = {**terms, "provider": "azure-deployments", "base_url": "https://acme.openai.azure.com/openai/"}
+    made = send(client, "post", "/provider-accounts", given)
+    assert made.status_code == 201
+    assert (made.json()["base_url"], made.json()["warnings"]) == ("https://acme.openai.azure.com/openai", [])
+    inward = {**terms, "name": "own", "provider": "vllm", "base_url": "http://10.0.0.5:8000/v1"}
+    assert (
+        "FAREBOX_ALLOW_PRIVATE_UPSTREAMS"
+        in send(client, "post", "/provider-accounts", inward).content.decode()
+    )
+
+
+def test_a_provider_is_reached_where_it_speaks_the_dialect_that_was_named(client: APIClient) -> None:
+    terms = {"provider": "deepseek", "name": "ds", "api_key": "k" * 20, "dialect": "anthropic"}
+    made = send(client, "post", "/provider-accounts", terms)
+    assert made.json()["base_url"] == "https://api.deepseek.com/anthropic"
+    refused = send(client, "post", "/provider-accounts", {**terms, "name": "m", "provider": "mistral"})
+    assert refused.status_code == 400
+    assert "Mistral is known to speak openai" in refused.content.decode()

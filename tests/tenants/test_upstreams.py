@@ -84,10 +84,12 @@ def test_only_the_private_address_that_is_named_is_allowed() -> None:
 
 
 def test_a_base_url_that_is_probably_a_slip_is_warned_of() -> None:
-    assert "/v1" in warnings_for("openai", "https://llm.example.com")[0]
-    assert warnings_for("openai", "https://llm.example.com/openai/v1") == []
-    assert warnings_for("anthropic", "https://api.anthropic.com/v1") != []
-    assert warnings_for("anthropic", "https://api.anthropic.com") == []
+    assert "/v1" in warnings_for("other", "openai", "https://llm.example.com")[0]
+    assert warnings_for("other", "openai", "https://llm.example.com/openai/v1") == []
+    assert warnings_for("anthropic", "anthropic", "https://api.anthropic.com/v1") != []
+    assert warnings_for("anthropic", "anthropic", "https://api.anthropic.com") == []
+    assert warnings_for("perplexity", "openai", "https://api.perplexity.ai") == []
+    assert warnings_for("azure-deployments", "openai", "https://one.openai.azure.com/openai") == []
 
 
 def test_a_public_name_that_resolves_inwards_is_not_connected_to(

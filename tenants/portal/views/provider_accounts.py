@@ -71,7 +71,8 @@ def account(request: HttpRequest, desk: Desk, account_id: str) -> HttpResponse:
         if change is not None:
             put_in_force(request, change.entries, "The new credential is in force. Try it now.")
             return go(desk, "account", account_id=row.pk)
-    context = {"account": row, "form": form, "warnings": warnings_for(row.dialect, row.base_url)}
+    warnings = warnings_for(row.provider, row.dialect, row.base_url)
+    context = {"account": row, "form": form, "warnings": warnings}
     return page(request, desk, "portal/account.html", context, status=422 if form.errors else 200)
 
 
