@@ -45,7 +45,8 @@ INSERT INTO unsealed (tenant_id, mode, customer_id, line, at, row_count, charge_
 SELECT tenant_id, mode, customer_id, '{LINE}', date_trunc('second', at) AS at, sum(row_count)::bigint,
        sum(charge_nanousd)::bigint
 FROM (
-    SELECT tenant_id, mode, customer_id, started_at AS at, charge_nanousd, 1 AS row_count
+    SELECT tenant_id, mode, customer_id, CASE corrects WHEN '' THEN started_at ELSE booked_at END AS at,
+           charge_nanousd, 1 AS row_count
     FROM fresh WHERE NOT {_IS_OF_EXPIRY} AND charge_nanousd <> 0
     UNION ALL
     {_PAIRS}

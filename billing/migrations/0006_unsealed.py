@@ -30,7 +30,7 @@ BACKFILL = """
 INSERT INTO public.unsealed (tenant_id, mode, customer_id, line, at, row_count, charge_nanousd)
 SELECT tenant_id, mode, customer_id, 'usage', date_trunc('second', at), count(*), sum(charge_nanousd)::bigint
 FROM (
-    SELECT tenant_id, mode, customer_id, started_at AS at, charge_nanousd
+    SELECT tenant_id, mode, customer_id, CASE corrects WHEN '' THEN started_at ELSE booked_at END AS at, charge_nanousd
     FROM public.ledger_row WHERE basis <> 'unresolved' AND corrects NOT LIKE '%.expired.%'
     UNION ALL
     SELECT tenant_id, mode, max(customer_id), max(booked_at) FILTER (WHERE corrects <> ''), sum(charge_nanousd)

@@ -46,19 +46,15 @@ def rate_on(rates_nano: Mapping[date, int], day: date, currency: str) -> int | N
     return rates_nano[max(dated)] if dated else None
 
 
-def next_step(*, cumulative_atto: int, unit_atto: int, pushed_units: int, period_units: int) -> Step:
+def next_step(*, carry_atto: int, unit_atto: int, period_units: int) -> Step:
     """Work out the next value so that all pushed is the floor of the sum in whole units.
 
-    ``period_units`` is what the period it falls into sums to so far: no value takes a period below zero, for there the
-    rest would be lost. What is held back, also beyond fifteen digits, stays owed.
+    ``carry_atto`` is the sum less what was pushed of it. ``period_units`` is what the period it falls into sums to so
+    far: no value takes a period below zero, for there the rest would be lost. What is held back, also beyond fifteen
+    digits, stays owed.
     """
-    wanted_units = cumulative_atto // unit_atto - pushed_units
-    least_units = min(0, -max(0, period_units))
+    wanted_units = carry_atto // unit_atto
+    least_units = -max(0, period_units)
     value_units = max(wanted_units, least_units, -VALUE_UNITS_MAX)
     value_units = min(value_units, VALUE_UNITS_MAX)
     return Step(value_units, wanted_units - value_units)
-
-
-def carry_atto(*, cumulative_atto: int, unit_atto: int, pushed_units: int) -> int:
-    """Say what is in the books and not pushed yet, in atto; below one unit unless something is owed."""
-    return cumulative_atto - pushed_units * unit_atto

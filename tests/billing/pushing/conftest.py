@@ -55,9 +55,8 @@ class Till:
 
     def correct(self, difference_nanousd: int, *, hold_id: str, **changes: Any) -> str:
         """Append a correction of an expiry."""
-        return self.book(
-            difference_nanousd, kind="correction", hold_id=hold_id, corrects=f"{hold_id}.expired.0", **changes
-        )
+        given = {"kind": "correction", "corrects": f"{hold_id}.expired.0", **changes}
+        return self.book(difference_nanousd, hold_id=hold_id, **given)
 
     def record(self) -> None:
         """Have the recorder book what was appended."""

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from billing.pushing.arithmetic import (
     NANO,
     VALUE_UNITS_MAX,
-    carry_atto,
     converted_atto,
     next_step,
     rate_on,
@@ -38,9 +37,8 @@ def run_rows(rows: list[tuple[int, int, bool]], unit_atto: int) -> tuple[list[in
         if is_new_period:
             periods.append(0)
         cumulative += converted_atto(charge_nanousd, rate_nano)
-        step = next_step(
-            cumulative_atto=cumulative, unit_atto=unit_atto, pushed_units=pushed, period_units=periods[-1]
-        )
+        carry = cumulative - pushed * unit_atto
+        step = next_step(carry_atto=carry, unit_atto=unit_atto, period_units=periods[-1])
         pushed, owed = pushed + step.value_units, step.owed_units
         periods[-1] += step.value_units
     return periods, pushed, owed, cumulative
@@ -57,8 +55,7 @@ def test_what_is_pushed_and_owed_is_the_floor_of_the_sum_in_any_order(
     assert pushed + owed == cumulative // unit_atto
     assert min(periods) >= 0
     assert sum(periods) == pushed
-    carry = carry_atto(cumulative_atto=cumulative, unit_atto=unit_atto, pushed_units=pushed)
-    assert sum(periods) * unit_atto + carry == cumulative
+    assert 0 <= cumulative - (pushed + owed) * unit_atto < unit_atto
     assert owed <= 0
 
 
@@ -104,19 +101,14 @@ def test_a_hundred_thousand_small_calls_are_billed_once_they_make_a_cent() -> No
 def test_a_correction_below_zero_is_clamped_and_the_rest_carried() -> None:
     cent = unit_atto_of("usd", 1)
 
-    step = next_step(cumulative_atto=-250 * cent, unit_atto=cent, pushed_units=300, period_units=100)
+    step = next_step(carry_atto=-550 * cent, unit_atto=cent, period_units=100)
 
     assert (step.value_units, step.owed_units) == (-100, -450)
 
 
 def test_a_value_has_fifteen_digits_at_most_and_the_rest_comes_later() -> None:
-    first = next_step(cumulative_atto=10**15 + 5, unit_atto=1, pushed_units=0, period_units=0)
-    second = next_step(
-        cumulative_atto=10**15 + 5,
-        unit_atto=1,
-        pushed_units=first.value_units,
-        period_units=first.value_units,
-    )
+    first = next_step(carry_atto=10**15 + 5, unit_atto=1, period_units=0)
+    second = next_step(carry_atto=10**15 + 5 - first.value_units, unit_atto=1, period_units=0)
 
     assert (first.value_units, second.value_units, second.owed_units) == (VALUE_UNITS_MAX, 6, 0)
 
