@@ -14,11 +14,15 @@ The public token rule, which callers count by themselves:
 * Anthropic's prompt = the same 2 and 4, the words of the system prompt and of each message's text blocks (those
   inside tool results included; thinking, tool calls and media count nothing), and the bytes of `tools`, of
   `output_format` and of `output_config`. `input_tokens` leaves out what was read from or written to the cache.
+* embeddings and the older completions' prompt = the words of each text, token ids one by one; a completion's
+  `suffix` counts once per prompt, answers that `best_of` throws away count like all others. Moderations are free.
 * completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
   Reasoning counts as completion. `n` choices are counted each.
 
-OpenAI's dialect is under `/v1`; Anthropic's is `POST /v1/messages` and `/anthropic/v1/messages`, and their
-`/count_tokens`, which is never billed. `sim-cachewrite-20` and `sim-cachewrite1h-20` are for Anthropic's alone.
+OpenAI's dialect is under `/v1` (chat, completions, embeddings, moderations, models); Anthropic's is
+`POST /v1/messages` and `/anthropic/v1/messages`, and their `/count_tokens`, which is never billed.
+`sim-cachewrite-20` and `sim-cachewrite1h-20` are for Anthropic's alone, `sim-usage-total-only`, `-total-more` and
+`-total-less` for embeddings and the older completions.
 
 A model's name is its script: `sim-<behaviour>[-<number>]…`, behaviours joined at will, as in
 `sim-exact-slow-200` (`script.py` has them all). A header `x-sim-script: {"latency_ms": 20, "cut_after": 5}`

@@ -12,24 +12,23 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from simulators.provider.bill import Bill, Record
-from simulators.provider.chat import id_header, send_refusal, serve_chat
+from simulators.provider.chat import send_refusal, serve_chat
+from simulators.provider.completions import serve_completion
+from simulators.provider.embeddings import serve_embeddings, serve_moderation
 from simulators.provider.message_refusals import Fault, write_fault
 from simulators.provider.messages import COUNT_PATHS, MESSAGE_PATHS, serve_messages
+from simulators.provider.models import MODELS, MODELS_PATH, serve_models
 from simulators.provider.prices import describe
 from simulators.provider.refusals import JSON_TYPE, refuse
-from simulators.provider.script import read_model
 from simulators.provider.wire import Exchange
 
-# Any name that the script's grammar allows is a model; these are listed as examples.
-MODELS: Final = [
-    "sim-exact", "sim-mini", "sim-echo", "sim-words-100", "sim-slow-500", "sim-drip-20", "sim-cut-5",
-    "sim-stall-5", "sim-nousage", "sim-zerousage", "sim-over-50", "sim-error-400", "sim-error-401",
-    "sim-error-403", "sim-error-404", "sim-error-429", "sim-error-500", "sim-error-502", "sim-error-503",
-    "sim-error-529", "sim-hang", "sim-reset", "sim-tools", "sim-json", "sim-usage-every", "sim-usage-choice",
-    "sim-usage-not-last", "sim-midstream-error", "sim-reasoning-50", "sim-cached-10", "sim-crlf",
-    "sim-comments", "sim-gzip", "sim-cachewrite-10", "sim-cachewrite1h-10",
-]  # fmt: skip
-_MODELS_PATH: Final = "/v1/models"
+# What answers each route of OpenAI's interface.
+_SERVED: Final = {
+    "/v1/chat/completions": serve_chat,
+    "/v1/completions": serve_completion,
+    "/v1/embeddings": serve_embeddings,
+    "/v1/moderations": serve_moderation,
+}
 _NDJSON_TYPE: Final = b"content-type: application/x-ndjson\r\n"
 _LOG_LAST: Final = 100
 
@@ -53,23 +52,31 @@ class Provider:
         if record.dialect == "anthropic":
             return self._serve_anthropic(exchange, record)
         refusal = None
-        if self._authorization not in (None, exchange.headers.get(b"authorization")):
+        if not self._is_known(exchange):
             message = "Incorrect API key provided. You can find your API key where the simulator was started."
             refusal = refuse(401, message, code="invalid_api_key")
         elif exchange.too_large:
             refusal = refuse(413, "The request body is over 32 MiB.", code="request_too_large")
-        elif path == "/v1/chat/completions" and exchange.method == "POST":
+        elif path in _SERVED and exchange.method == "POST":
             try:
-                return serve_chat(exchange, record, bill=self._bill)
+                return _SERVED[path](exchange, record, bill=self._bill)
             except RecursionError:
                 refusal = refuse(400, "The request is nested too deeply.")
-        elif path.startswith(_MODELS_PATH) and exchange.method == "GET":
-            self._models(exchange, record, name=path.removeprefix(_MODELS_PATH))
+        elif path.startswith(MODELS_PATH) and exchange.method == "GET":
+            serve_models(exchange, record, bill=self._bill)
             return None
         else:
             refusal = refuse(404, f"Unknown request URL: {exchange.method} {path}.", code="unknown_url")
         send_refusal(exchange, record, bill=self._bill, refusal=refusal)
         return None
+
+    def _is_known(self, exchange: Exchange) -> bool:
+        """Whether the key was presented, as OpenAI's clients do or, on the list of models, as Anthropic's do."""
+        headers = exchange.headers
+        presented = [headers.get(b"authorization")]
+        if b"x-api-key" in headers:
+            presented.append(b"Bearer " + headers[b"x-api-key"])
+        return self._authorization is None or self._authorization in presented
 
     def _serve_anthropic(self, exchange: Exchange, record: Record) -> Coroutine[None, None, None] | None:
         try:
@@ -96,20 +103,6 @@ class Provider:
         )
         self._bill.begin(record)
         return record
-
-    def _models(self, exchange: Exchange, record: Record, *, name: str) -> None:
-        if not name:
-            found: object = {"object": "list", "data": [_model(model) for model in MODELS]}
-        elif name.startswith("/") and read_model(name[1:]) is not None:
-            found = _model(name[1:])
-        else:
-            message = f"The model `{name[1:]}` does not exist or you do not have access to it."
-            refusal = refuse(404, message, code="model_not_found", param="model")
-            send_refusal(exchange, record, bill=self._bill, refusal=refusal)
-            return
-        record.status = 200
-        self._bill.close(record, "complete")
-        exchange.reply(200, JSON_TYPE + id_header(record), body=json.dumps(found).encode())
 
     def _control(self, exchange: Exchange, path: str, *, query: str) -> None:
         options = parse_qs(query)
@@ -141,7 +134,3 @@ def _fingerprint(authorization: bytes | None) -> str | None:
 
 def _text(header: bytes | None) -> str | None:
     return None if header is None else header.decode("latin-1")
-
-
-def _model(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "simulator"}

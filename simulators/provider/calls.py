@@ -48,7 +48,7 @@ def read_call(raw: bytes, script_header: bytes | None) -> Call | Refusal:
     body = read_object(raw)
     if body is None:
         return refuse(400, "We could not parse the JSON body of your request.")
-    script = _read_script(body, script_header)
+    script = read_script(body, script_header)
     if isinstance(script, Refusal):
         return script
     cap = _read_cap(body)
@@ -91,7 +91,8 @@ def read_object(raw: bytes) -> dict[str, object] | None:
     return body if isinstance(body, dict) else None
 
 
-def _read_script(body: dict[str, object], header: bytes | None) -> Script | Refusal:
+def read_script(body: dict[str, object], header: bytes | None) -> Script | Refusal:
+    """Read what the model's name and the header ask for, or say that there is no such model."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         return refuse(400, "you must provide a model parameter", param="model")

@@ -24,7 +24,7 @@ class Script:
     drip_ms: int = 0
     cut_after: int | None = None
     stall_after: int | None = None
-    usage: str = "plain"  # plain, none, zero, every, choice, not-last
+    usage: str = "plain"  # plain, none, zero, every, choice, not-last; for texts total-only, -more, -less
     over_percent: int | None = None
     error_status: int | None = None
     fault: str = ""  # hang, reset, midstream
@@ -47,6 +47,9 @@ _FLAGS: Final[dict[str, tuple[str, str | bool]]] = {
     "usage-every": ("usage", "every"),
     "usage-choice": ("usage", "choice"),
     "usage-not-last": ("usage", "not-last"),
+    "usage-total-only": ("usage", "total-only"),
+    "usage-total-more": ("usage", "total-more"),
+    "usage-total-less": ("usage", "total-less"),
     "hang": ("fault", "hang"),
     "reset": ("fault", "reset"),
     "midstream-error": ("fault", "midstream"),
@@ -73,7 +76,9 @@ _NUMBERS: Final[dict[str, str]] = {
 _CHOICES: Final[dict[str, frozenset[str]]] = {
     "length": frozenset({"hash", "cap", "words"}),
     "content": frozenset({"text", "tools", "json"}),
-    "usage": frozenset({"plain", "none", "zero", "every", "choice", "not-last"}),
+    "usage": frozenset(
+        {"plain", "none", "zero", "every", "choice", "not-last", "total-only", "total-more", "total-less"}
+    ),
     "fault": frozenset({"", "hang", "reset", "midstream"}),
 }
 _NUMBER_FIELDS: Final = frozenset(_NUMBERS.values())
