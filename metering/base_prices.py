@@ -180,6 +180,9 @@ def _price(
     rates = {bucket: rate for bucket in _BUCKETS if (rate := _rate(bucket, keys)) is not None}
     if "input" not in rates:
         return None
+    if source.id == "google":
+        # Its "Pricing" names a price of sound only where it is not that of text, read 2026-11-21.
+        rates = {f"audio_{side}": rates[side] for side in ("input", "output") if side in rates} | rates
     extras = {name: _per_unit(keys[key], units) for key, (name, units) in _EXTRAS.items() if key in keys}
     per_request_nanousd = _per_unit(keys[_PER_REQUEST], 1000) if _PER_REQUEST in keys else 0
     return Price(price_id, *name, rates, extras, per_request_nanousd, "genai-prices")
