@@ -38,13 +38,17 @@ class Allowances:
             raise ValueError(f"no such kind of part: {', '.join(sorted(unknown))}")
         self._tokens_by_kind = tokens_by_kind
 
+    def find(self, kind: str) -> int | None:
+        """Return the tokens that stand for a part of this kind; None where the tenant has set none."""
+        assert kind in KINDS, kind
+        return self._tokens_by_kind.get(kind)
+
     def tokens_for(self, kind: str, *, part: str, why: str) -> int:
         """Return the tokens that stand for a part of this kind.
 
         Raises: Uncountable, naming the part, where the tenant has set none.
         """
-        assert kind in KINDS, kind
-        tokens = self._tokens_by_kind.get(kind)
+        tokens = self.find(kind)
         if tokens is None:
             raise Uncountable(part, f"{why}; {how_to_allow(kind)}", kind=kind)
         return tokens

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, NoReturn
 
-from metering.anthropic_models import PAGE_TEXT_TOKENS, SIGNATURE_CHARS_PER_TOKEN, image_tokens
+from metering.anthropic_models import (
+    ENCRYPTED_CHARS_PER_TOKEN,
+    PAGE_TEXT_TOKENS,
+    SIGNATURE_CHARS_PER_TOKEN,
+    image_tokens,
+)
 from metering.errors import RequestShapeError, Uncountable
 from metering.images import data_url_size
 from metering.pdfs import pdf_pages
@@ -13,11 +18,33 @@ from metering.tokens import byte_bound, count
 
 _ID_CHARS_MAX = 64
 _DEPTH_MAX = 4  # of blocks within blocks: a picture in a document's content in a tool's result is three deep
+_RESULT_DEPTH_MAX = 16
 _SIZE_CHARS = 262_144  # of base64: a picture's size stands at its beginning
 # Parts of a block that are not shown to the model as text.
 _IDS = ("id", "tool_use_id")
-_PLAIN = frozenset({"text", "tool_use", "search_result", "tool_reference", "tool_addition", "tool_removal"})
+_PLAIN = frozenset(
+    {
+        *("text", "tool_use", "search_result", "tool_reference", "tool_addition", "tool_removal"),
+        *("server_tool_use", "mcp_tool_use", "compaction"),
+    }
+)
+# What tools that ran at Anthropic left in an earlier answer: text, documents, and text that only Anthropic can read.
+_RESULTS = "_tool_result"
+_ENCRYPTED = "encrypted_"
+# A file for the container: the model is told its name, which has at most 255 characters. Source: "Files API", 2026-11.
+_UPLOAD_TOKENS = 300
+_FILE = "a file that was sent elsewhere may hold anything"
+_AWAY = "the pages of a document that is elsewhere are not known"
+_UNREADABLE = "the pages of this document cannot be counted"
 _NO_MEDIA = "what pictures and documents cost on this model is not known"
+
+
+class Open(NamedTuple):
+    """A part that its request does not hold: it needs an allowance, or what the model takes at most."""
+
+    kind: str  # of metering.allowances
+    part: str
+    why: str
 
 
 class Piece(NamedTuple):
@@ -28,6 +55,7 @@ class Piece(NamedTuple):
     fixed_tokens: int = 0
     cache_lifetimes: int = 0  # 0 nothing is cached, 1 for 5 minutes, 2 for an hour
     citations: bool = False
+    open_parts: tuple[Open, ...] = ()
 
     def plus(self, other: Piece) -> Piece:
         """Add another piece."""
@@ -37,6 +65,7 @@ class Piece(NamedTuple):
             self.fixed_tokens + other.fixed_tokens,
             max(self.cache_lifetimes, other.cache_lifetimes),
             self.citations or other.citations,
+            self.open_parts + other.open_parts,
         )
 
 
@@ -49,6 +78,7 @@ class Counter:
         self._fixed_tokens = 0
         self._cache_lifetimes = 0
         self._citations = False
+        self._open: list[Open] = []
         self._depth = 0
 
     def count(self, value: dict[str, Any], param: str) -> Piece:
@@ -76,6 +106,7 @@ class Counter:
             self._fixed_tokens,
             self._cache_lifetimes,
             self._citations,
+            tuple(self._open),
         )
 
     def _content(self, value: Any, param: str) -> Any:
@@ -111,8 +142,40 @@ class Counter:
                     self._fixed_tokens += -(-len(str(shown.pop(name, ""))) // SIGNATURE_CHARS_PER_TOKEN)
             case "tool_result":
                 shown["content"] = self._content(shown.get("content"), f"{param}.content")
-            case _ if kind not in _PLAIN:
-                _refuse(f"{param}.{kind}", "blocks of this type have no known bound")
+            case "container_upload":
+                self._fixed_tokens += _UPLOAD_TOKENS
+            case _:
+                self._count_result(kind, shown, param)
+
+    def _count_result(self, kind: str, shown: dict[str, Any], param: str) -> None:
+        if kind.endswith(_RESULTS):
+            shown["content"] = self._result(shown.get("content"), f"{param}.content")
+        elif kind not in _PLAIN:
+            _refuse(f"{param}.{kind}", "blocks of this type have no known bound")
+        self._drop_encrypted(shown)
+
+    def _result(self, value: Any, param: str) -> Any:
+        """Return what of a server tool's result is text, and count what is not."""
+        if not isinstance(value, dict | list):
+            return value
+        if self._depth >= _RESULT_DEPTH_MAX:
+            raise RequestShapeError(f"{param} is nested too deeply", param)
+        if isinstance(value, dict) and value.get("type") in ("image", "document"):
+            return self._block(value, param)
+        self._depth += 1
+        shown: Any = None
+        if isinstance(value, list):
+            shown = [self._result(one, f"{param}[{place}]") for place, one in enumerate(value)]
+        else:
+            shown = {name: self._result(one, f"{param}.{name}") for name, one in value.items()}
+            self._drop_encrypted(shown)
+        self._depth -= 1
+        return shown
+
+    def _drop_encrypted(self, shown: dict[str, Any]) -> None:
+        """Count what only Anthropic can read by its length, and leave it out of the text."""
+        for name in [name for name in shown if name.startswith(_ENCRYPTED)]:
+            self._fixed_tokens += -(-len(str(shown.pop(name))) // ENCRYPTED_CHARS_PER_TOKEN)
 
     def _marked(self, value: dict[str, Any]) -> dict[str, Any]:
         """Take note of what is cached and cited, and leave the marks out."""
@@ -127,8 +190,11 @@ class Counter:
             _refuse(param, _NO_MEDIA)
         source = self._source(shown, param)
         kind, data = source.get("type"), source.pop("data", "")
+        if kind == "file":
+            self._open.append(Open("file_id", f"{param}.source.file", _FILE))
+            return
         if kind not in ("base64", "url"):
-            _refuse(f"{param}.source.{kind}", "a file that was sent elsewhere may hold anything")
+            _refuse(f"{param}.source.{kind}", "what a source of this type holds is not known")
         if not isinstance(data, str):
             raise RequestShapeError(f"{param}.source.data must be base64", f"{param}.source.data")
         size = data_url_size(f"data:image;base64,{data[:_SIZE_CHARS]}") if kind == "base64" else None
@@ -145,10 +211,15 @@ class Counter:
             data = source.pop("data", None)
             pages = pdf_pages(data) if isinstance(data, str) else None
             if pages is None:
-                _refuse(f"{param}.source", "the pages of this document cannot be counted")
-            self._fixed_tokens += pages * (PAGE_TEXT_TOKENS + self._image_tokens_max)
+                self._open.append(Open("document", f"{param}.source", _UNREADABLE))
+            else:
+                self._fixed_tokens += pages * (PAGE_TEXT_TOKENS + self._image_tokens_max)
+        elif kind == "file":
+            self._open.append(Open("file_id", f"{param}.source.file", _FILE))
+        elif kind == "url":
+            self._open.append(Open("document", f"{param}.source.url", _AWAY))
         elif kind != "text":
-            _refuse(f"{param}.source.{kind}", "the pages of a document that is elsewhere are not known")
+            _refuse(f"{param}.source.{kind}", "what a source of this type holds is not known")
 
     @staticmethod
     def _source(shown: dict[str, Any], param: str) -> dict[str, Any]:

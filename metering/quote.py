@@ -108,11 +108,14 @@ def quote_for(
     rate for what the request may be billed as; RequestShapeError where it comes to more than any budget may hold,
     beyond which Redis's numbers are no longer exact.
     """
-    input_mtok_sum = _input_mtok_sum(bound, price)
-    output_rate = _output_rate(bound, cap, price)
+    # A sampling of its own may be reported in one sum with the others: the sum decides the tier.
+    reach_tokens = bound.tokens + sum(one.input_tokens for one in bound.elsewhere)
+    input_mtok_sum = _input_mtok_sum(bound, price, reach_tokens)
+    output_rate = _output_rate(cap, price, reach_tokens)
     output_mtok = cap.choices * bound.rounds * output_rate
     fees_nanousd = price.per_request_nanousd + _fees_nanousd(bound, price)
-    fees_nanousd += sum(_elsewhere_nanousd(one, price, elsewhere) for one in bound.elsewhere)
+    for one in bound.elsewhere:
+        fees_nanousd += _elsewhere_nanousd(one, elsewhere.get(one.model), price.provider, reach_tokens)
     least = NanoUsd(cost_from_mtok_sum(input_mtok_sum) + fees_nanousd)
     at_cap = NanoUsd(cost_from_mtok_sum(input_mtok_sum + cap.tokens * output_mtok) + fees_nanousd)
     per_token = ceil_div(output_mtok, TOKENS_PER_MTOK)
@@ -144,14 +147,14 @@ def _at_minimum(cap: OutputCap, least: int, at_cap: int, per_token: int) -> Nano
     return NanoUsd(min(at_cap, least + cap.minimum_tokens * per_token))
 
 
-def _input_mtok_sum(bound: InputBound, price: Price) -> int:
-    text_rate = max(price.rate_for(bucket).dearest(bound.tokens) for bucket in bound.text_buckets)
+def _input_mtok_sum(bound: InputBound, price: Price, reach_tokens: int) -> int:
+    text_rate = _dearest(price, bound.text_buckets, reach_tokens)
     mtok_sum = (bound.tokens - bound.audio_tokens - bound.image_tokens) * text_rate
     if bound.audio_tokens:
         # Sound is many times dearer than text: without a price of its own it has none.
-        mtok_sum += bound.audio_tokens * max(text_rate, _own_rate(price, "audio_input", bound.tokens))
+        mtok_sum += bound.audio_tokens * max(text_rate, _own_rate(price, "audio_input", reach_tokens))
     if bound.image_tokens:
-        mtok_sum += bound.image_tokens * max(text_rate, price.rate_for("image_input").dearest(bound.tokens))
+        mtok_sum += bound.image_tokens * max(text_rate, price.rate_for("image_input").dearest(reach_tokens))
     return mtok_sum
 
 
@@ -159,22 +162,23 @@ def _fees_nanousd(bound: InputBound, price: Price) -> int:
     return sum(count * extra_nanousd(price, name) for name, count in bound.extras if count)
 
 
-def _elsewhere_nanousd(used: Elsewhere, price: Price, prices: Mapping[str, Price]) -> int:
-    other = prices.get(used.model)
-    if other is None:
-        raise UnpricedModel(price.provider, used.model)
-    text_rate, output_rate = (
-        max(other.rate_for(bucket).dearest(used.input_tokens) for bucket in buckets)
-        for buckets in (TEXT_BUCKETS, ("output", "reasoning"))
-    )
+def _elsewhere_nanousd(used: Elsewhere, price: Price | None, provider: str, reach_tokens: int) -> int:
+    if price is None:
+        raise UnpricedModel(provider, used.model)
+    text_rate = _dearest(price, TEXT_BUCKETS, reach_tokens)
+    output_rate = _dearest(price, ("output", "reasoning"), reach_tokens)
     return cost_from_mtok_sum(used.input_tokens * text_rate + used.output_tokens * output_rate)
 
 
-def _output_rate(bound: InputBound, cap: OutputCap, price: Price) -> int:
+def _dearest(price: Price, buckets: tuple[str, ...], prompt_tokens_max: int) -> int:
+    return max(price.rate_for(bucket).dearest(prompt_tokens_max) for bucket in buckets)
+
+
+def _output_rate(cap: OutputCap, price: Price, reach_tokens: int) -> int:
     if cap.tokens == 0:
         return 0
-    rate = max(price.rate_for(bucket).dearest(bound.tokens) for bucket in ("output", "reasoning"))
-    return max(rate, _own_rate(price, "audio_output", bound.tokens)) if cap.audio else rate
+    rate = _dearest(price, ("output", "reasoning"), reach_tokens)
+    return max(rate, _own_rate(price, "audio_output", reach_tokens)) if cap.audio else rate
 
 
 def _own_rate(price: Price, bucket: str, prompt_tokens_max: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from metering.allowances import Allowances
 from metering.anthropic import MessagesRequest, bound_messages, decode_messages
 from metering.quote import InputBound
 
@@ -23,3 +24,8 @@ def request(model: str = "claude-sonnet-4-5", content: Any = "hi", **fields: Any
 def bound(model: str = "claude-sonnet-4-5", content: Any = "hi", **fields: Any) -> InputBound:
     """The bound of a Messages request."""
     return bound_messages(request(model, content, **fields))
+
+
+def allowed(tokens_by_kind: dict[str, int], model: str = "claude-sonnet-4-5", **fields: Any) -> InputBound:
+    """The bound of a Messages request of a tenant with allowances."""
+    return bound_messages(request(model, **fields), allowances=Allowances(tokens_by_kind))

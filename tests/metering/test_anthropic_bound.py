@@ -99,22 +99,24 @@ def test_citations_have_a_prompt_of_their_own_once() -> None:
     assert bound(content=[document | {"citations": {"enabled": False}}]).tokens < plain
 
 
+FILE = {"type": "document", "source": {"type": "file", "file_id": "f"}}
+
+
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
         *(({name: [{"a": 1}]}, name) for name in UNBOUNDED),
-        ({"container": "container_1"}, "container"),
+        ({"mcp_servers": [{"type": "url", "url": "u"}]}, "mcp_servers[0]"),
         ({"inference_geo": "eu"}, "inference_geo"),
-        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0]"),
         ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}, 7]}}, "context_management.edits[1]"),
         ({"context_management": {"edits": "all"}}, "context_management.edits[0]"),
         ({"context_management": ["compact"]}, "context_management.edits[0]"),
         ({"tools": [TOOL, {"type": "web_search_20250305", "name": "w"}]}, "tools[1].web_search_20250305"),
         ({"tools": [{"type": "code_execution_20260120"}]}, "tools[0].code_execution_20260120"),
-        ({"tools": [{"type": "tool_search_tool_bm25_20251119"}]}, "tools[0].tool_search_tool_bm25_20251119"),
+        ({"tools": [{"type": "novel_20270101", "max_uses": 2}]}, "tools[0].novel_20270101"),
         ({"tools": [{"type": ["odd"]}]}, "tools[0].['odd']"),
-        ({"content": [{"type": "container_upload", "file_id": "f"}]}, "messages[0].content[0].container_upload"),
-        ({"content": [{"type": "server_tool_use", "id": "s"}]}, "messages[0].content[0].server_tool_use"),
+        ({"content": [{"type": "novel", "id": "s"}]}, "messages[0].content[0].novel"),
+        ({"content": [FILE]}, "messages[0].content[0].source.file"),
     ],
 )  # fmt: skip
 def test_a_part_without_a_bound_is_refused_by_name(fields: dict[str, Any], part: str) -> None:
@@ -123,6 +125,10 @@ def test_a_part_without_a_bound_is_refused_by_name(fields: dict[str, Any], part:
     assert caught.value.part == part
     with pytest.raises(Uncountable):
         bound("kimi-k2", **fields)
+
+
+def test_a_region_that_has_a_price_is_no_obstacle() -> None:
+    assert bound(inference_geo="us") == bound()
 
 
 def test_edits_that_shorten_the_prompt_are_no_obstacle() -> None:

@@ -104,20 +104,67 @@ def test_a_document_of_text_is_counted_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "part"),
+    ("block", "kind", "part"),
     [
-        ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "content[0].source.file"),
-        ({"type": "document", "source": {"type": "file", "file_id": "f"}}, "content[0].source.file"),
-        ({"type": "document", "source": {"type": "url", "url": "u"}}, "content[0].source.url"),
-        ({"type": "document", "source": {"type": "base64", "data": "!"}}, "content[0].source"),
-        ({"type": "document", "source": {"type": "base64"}}, "content[0].source"),
-        ({"type": "web_search_tool_result"}, "content[0].web_search_tool_result"),
+        ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "file_id", "content[0].source.file"),
+        (
+            {"type": "document", "source": {"type": "file", "file_id": "f"}},
+            "file_id",
+            "content[0].source.file",
+        ),
+        ({"type": "document", "source": {"type": "url", "url": "u"}}, "document", "content[0].source.url"),
+        ({"type": "document", "source": {"type": "base64", "data": "!"}}, "document", "content[0].source"),
+        ({"type": "document", "source": {"type": "base64"}}, "document", "content[0].source"),
     ],
 )
-def test_what_was_sent_elsewhere_has_no_bound(block: Any, part: str) -> None:
+def test_what_was_sent_elsewhere_stays_open_for_an_allowance(block: Any, kind: str, part: str) -> None:
+    found = Counter(1600).count_content([block], "content")
+    assert [(one.kind, one.part) for one in found.open_parts] == [(kind, part)]
+    assert found.fixed_tokens == 0
+
+
+@pytest.mark.parametrize("kind", ["image", "document"])
+def test_a_source_of_no_known_type_has_no_bound(kind: str) -> None:
     with pytest.raises(Uncountable) as caught:
-        fixed(block)
-    assert caught.value.part == part
+        fixed({"type": kind, "source": {"type": "novel"}})
+    assert caught.value.part == "content[0].source.novel"
+
+
+def test_what_tools_at_anthropic_found_is_counted_as_text_and_by_what_is_encrypted() -> None:
+    result = {"type": "web_search_result", "title": "T", "url": "u", "encrypted_content": "x" * 1001}
+    block = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [result, result]}
+    assert fixed(block) == 2 * 501
+    printed = {
+        "type": "code_execution_tool_result",
+        "content": {"stdout": "word " * 500, "encrypted_stdout": "xy"},
+    }
+    found = Counter(1600).count_content([printed], "content")
+    assert found.fixed_tokens == 1
+    assert found.tokens > 500
+    assert fixed({"type": "compaction", "content": "summary", "encrypted_content": "xyz"}) == 2
+    assert fixed({"type": "mcp_tool_use", "id": "m", "name": "n", "input": {}}) == 0
+
+
+def test_a_page_that_was_fetched_is_a_document() -> None:
+    pdf = b64encode(b"%PDF-1.4\n/Type /Page").decode()
+    page = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": pdf}}
+    block = {
+        "type": "web_fetch_tool_result",
+        "content": {"type": "web_fetch_result", "url": "u", "content": page},
+    }
+    assert fixed(block) == 3000 + 1600
+
+
+def test_a_file_for_the_container_is_a_name_in_the_prompt() -> None:
+    assert fixed({"type": "container_upload", "file_id": "file_1"}) == 300
+
+
+def test_a_result_that_never_ends_is_refused() -> None:
+    nested: Any = "x"
+    for _ in range(20):
+        nested = [nested]
+    with pytest.raises(RequestShapeError, match="nested"):
+        fixed({"type": "web_search_tool_result", "content": nested})
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,29 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 
 import pytest
 from genai_prices import calc_price
 from genai_prices.data import providers
 
+from metering.allowances import NONE, Allowances
 from metering.anthropic import (
+    MessagesRequest,
     bound_messages,
     decode_messages,
     estimate_messages_output,
     messages_cap_for,
+    usage_elsewhere,
     usage_from_anthropic,
     usage_from_stream,
 )
 from metering.base_prices import find_base
 from metering.cost import cost_of
 from metering.errors import Uncountable
-from metering.quote import BoundClass, quote_for
+from metering.money import NanoUsd
+from metering.quote import BoundClass, InputBound, quote_for
 from metering.usage import Usage
 from tests.metering.test_recordings import _data, rows, usable
 
@@ -68,44 +73,83 @@ def figures(ratios: list[float]) -> str:
     return f"n {len(ordered)}, under {under}, least {ordered[0]:.2f}, p50 {middle:.2f}, p90 {late:.2f}"
 
 
-def test_no_recorded_call_exceeds_its_bound(record_property: pytest.RecordProperty) -> None:
-    ratios = defaultdict[str, list[float]](list)
+def kind_of(row: dict[str, Any], bound: InputBound) -> str:
+    """What a row tells about: rounds at the provider, media, tools or text alone."""
+    features = set(row["features"])
+    if bound.rounds > 1 or bound.elsewhere or "server_tools" in features:
+        return "server tools"
+    return "media" if features & MEDIA else "tools" if features & {"tools", "json_schema"} else "text"
+
+
+def bounded(allowances: Allowances = NONE) -> Iterator[tuple[dict[str, Any], MessagesRequest, InputBound]]:
+    """Each distinct recorded request that has a bound, for a tenant with these allowances."""
     for row, content in whole():
+        request = decode_messages(content)
         try:
-            found = bound_messages(decode_messages(content))
+            yield row, request, bound_messages(request, allowances=allowances)
         except Uncountable:
             continue
+
+
+def test_no_recorded_call_exceeds_its_bound(record_property: pytest.RecordProperty) -> None:
+    ratios = defaultdict[str, list[float]](list)
+    for row, _, found in bounded():
         assert found.bound_class is BoundClass.EMPIRICAL
-        features = set(row["features"])
-        kind = "media" if features & MEDIA else "tools" if features & {"tools", "json_schema"} else "text"
         ratio = found.tokens / row["usage"]["input_tokens"]
         assert ratio >= 1, (row["id"], found.tokens, row["usage"]["input_tokens"])
+        kind = kind_of(row, found)
         ratios[kind].append(ratio)
+        if kind in ("text", "tools") and row["usage"]["input_tokens"] > 500:
+            ratios["text and tools over 500"].append(ratio)
     assert len(ratios["text"]) > 140
     assert len(ratios["tools"]) > 220
-    assert len(ratios["media"]) > 80
-    ratios["all but media"] = ratios["text"] + ratios["tools"]
+    assert len(ratios["media"]) > 90
+    assert len(ratios["text and tools over 500"]) > 180
+    ratios["text and tools"] = ratios["text"] + ratios["tools"]
     for kind, found_ratios in sorted(ratios.items()):
         record_property(kind, figures(found_ratios))
-    assert sorted(ratios["all but media"])[len(ratios["all but media"]) // 2] < 1.75
+    assert median(ratios["text and tools"]) < 1.75
+    assert median(ratios["text and tools over 500"]) < 1.5
+
+
+# What a tenant might allow; the largest that any one use added in these recordings is below each.
+ALLOWED = Allowances(
+    {"web_search": 25_000, "web_fetch": 10_000, "code_execution": 5_000, "mcp": 5_000, "server_tool": 5_000}
+)
+
+
+def test_no_recorded_call_with_tools_at_anthropic_exceeds_its_bound(
+    record_property: pytest.RecordProperty,
+) -> None:
+    ratios = []
+    for row, _, found in bounded(ALLOWED):
+        if kind_of(row, found) == "server tools":
+            usage = reported(row)
+            ratios.append(found.tokens / usage.all_input_tokens)
+            assert ratios[-1] >= 1, (row["id"], found.tokens, usage)
+            searches = dict(usage.extras).get("web_search", 0)
+            assert searches <= dict(found.extras).get("web_search", 0), row["id"]
+    record_property("server tools", figures(ratios))
+    assert len(ratios) > 90
 
 
 def test_no_recorded_call_costs_more_than_its_quote() -> None:
     compared = 0
-    for row, content in whole():
-        request = decode_messages(content)
+    for row, request, bound in bounded(ALLOWED):
         price = find_base("anthropic", row["model"], AT_MS, request.quoted_tier)
-        try:
-            bound = bound_messages(request)
-        except Uncountable:
+        others = {one.model: find_base("anthropic", one.model, AT_MS) for one in bound.elsewhere}
+        if price is None or None in others.values():
             continue
-        if price is None:
-            continue
-        defaults = {"default_plain": 4096, "default_reasoning": 32_768, "minimum": 256}
-        cap = messages_cap_for(request, ceiling=None, **defaults)
-        assert cost_of(reported(row), price) <= quote_for(bound, cap, price).cost.at_cap, row["id"]
+        cap = messages_cap_for(
+            request, ceiling=None, default_plain=4096, default_reasoning=32_768, minimum=256
+        )
+        prices = {model: other for model, other in others.items() if other is not None}
+        cost_nanousd = cost_of(reported(row), price)
+        for model, used in usage_elsewhere(row["usage_raw"].get("message_delta") or row["usage_raw"]):
+            cost_nanousd = NanoUsd(cost_nanousd + cost_of(used, prices[model]))
+        assert cost_nanousd <= quote_for(bound, cap, price, elsewhere=prices).cost.at_cap, row["id"]
         compared += 1
-    assert compared > 440
+    assert compared > 540
 
 
 def test_every_recorded_report_is_decomposed_without_losing_a_token() -> None:

@@ -204,3 +204,12 @@ def test_other_models_that_work_on_a_call_are_quoted_at_their_own_prices() -> No
     assert quote.cost.at_cap == 1000 * 1000 + 100 * 2000 + 2000 * 6000 + 300 * 9000
     with pytest.raises(UnpricedModel, match="anthropic/large"):
         quote_for(bound, cap, own)
+
+
+def test_samplings_that_are_reported_in_one_sum_reach_its_tier() -> None:
+    steps = {"input": Rate(10**9, ((2500, 3 * 10**9),)), "output": Rate(10**9, ((2500, 2 * 10**9),))}
+    price = Price("p", "anthropic", "small", steps)
+    bound = InputBound(1000, BoundClass.EMPIRICAL, elsewhere=(Elsewhere("small", 2000, 300),))
+    cap = OutputCap(tokens=100, choices=1, minimum_tokens=100, source="caller", may_clamp=False)
+    most = quote_for(bound, cap, price, elsewhere={"small": price}).cost.at_cap
+    assert most == cost_of(Usage(input_tokens=3000, output_tokens=400), price)
