@@ -16,6 +16,9 @@ The public token rule, which callers count by themselves:
   `output_format` and of `output_config`. `input_tokens` leaves out what was read from or written to the cache.
 * embeddings and the older completions' prompt = the words of each text, token ids one by one; a completion's
   `suffix` counts once per prompt, answers that `best_of` throws away count like all others. Moderations are free.
+* A Responses prompt = the same 2, then 4 + words for the instructions and for each item of the input (a message's
+  texts, a call's name and arguments, a result's output; reasoning counts nothing), and the bytes of `tools` and of
+  `text`. A compaction (`/v1/responses/compact`) takes no cap and never comes to more than 1,024.
 * completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
   Reasoning counts as completion. `n` choices are counted each.
 

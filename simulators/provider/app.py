@@ -20,6 +20,7 @@ from simulators.provider.messages import COUNT_PATHS, MESSAGE_PATHS, serve_messa
 from simulators.provider.models import MODELS, MODELS_PATH, serve_models
 from simulators.provider.prices import describe
 from simulators.provider.refusals import JSON_TYPE, refuse
+from simulators.provider.responses import RESPONSE_PATHS, serve_responses
 from simulators.provider.wire import Exchange
 
 # What answers each route of OpenAI's interface.
@@ -28,6 +29,7 @@ _SERVED: Final = {
     "/v1/completions": serve_completion,
     "/v1/embeddings": serve_embeddings,
     "/v1/moderations": serve_moderation,
+    **dict.fromkeys(RESPONSE_PATHS, serve_responses),
 }
 _NDJSON_TYPE: Final = b"content-type: application/x-ndjson\r\n"
 _LOG_LAST: Final = 100
