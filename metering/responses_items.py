@@ -120,6 +120,8 @@ def texts_of(item: Any, param: str) -> list[str]:
         return [str(item.get(name) or "") for name in ("name", "arguments", "input")]
     if kind in ("function_call_output", "custom_tool_call_output"):
         return [_text_of(part, f"{param}.output") for part in _parts(item.get("output"), f"{param}.output")]
+    if kind == "reasoning":
+        return []
     raise Uncountable(f"{param}.{kind}", "items of this type have no known bound")
 
 
