@@ -15,10 +15,10 @@ from proxy.exchange import Exchange
 from proxy.flights import Watch
 from proxy.gateway import Gateway
 from proxy.logs import configure_logging, log_request
-from proxy.models import list_models
+from proxy.models import find_list
 from proxy.randomness import take_80_bits
 from proxy.responses import send_json, send_refusal, send_whole
-from proxy.routes import DIALECTS, PREFIXES, errors_of, find_dialect
+from proxy.routes import PREFIXES, errors_of, find_dialect, routes_to_prove
 from proxy.selftest import prove_gate
 from proxy.settings import read_settings
 
@@ -81,8 +81,9 @@ class Application:
     @staticmethod
     async def _route(exchange: Exchange, gateway: Gateway) -> None:
         method, path = exchange.scope["method"], exchange.scope["path"]
-        if method == "GET" and path == "/v1/models":
-            await list_models(exchange, gateway.callers)
+        wanted = find_list(method, path, exchange.scope["headers"])
+        if wanted is not None:
+            await gateway.models.serve(exchange, wanted)
             return
         dialect = find_dialect(method, path, exchange.scope["query_string"])
         await gateway.pipeline.serve(exchange, dialect)
@@ -94,7 +95,7 @@ class Application:
             await send_refusal(
                 exchange.send,
                 refusal,
-                shape=errors_of(exchange.scope["path"]),
+                shape=errors_of(exchange.scope["path"], exchange.scope["headers"]),
                 request_id=exchange.request_id,
                 docs_url=gateway.settings.docs_url(refusal.code),
             )
@@ -129,7 +130,7 @@ class Application:
             configure_logging(settings.log_level)
             self._gateway = Gateway(settings)
             await self._gateway.start()
-            await prove_gate(self, self._gateway, DIALECTS)
+            await prove_gate(self, self._gateway, routes_to_prove())
         except (ProxyError, EnforcementError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

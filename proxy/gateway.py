@@ -15,6 +15,7 @@ from proxy.ending import Ending
 from proxy.flights import Flights
 from proxy.logs import flush_requests
 from proxy.metrics import Metrics
+from proxy.models import Models
 from proxy.pipeline import Pipeline
 from proxy.settings import Settings
 from proxy.upstream import Door
@@ -43,6 +44,7 @@ class Gateway:
             metrics=self.metrics,
             policies_max=settings.policies_max,
         )
+        self.models = Models(self.callers, clock)
         self.door = Door(Origins(settings), self.holds)
         self.pipeline = Pipeline(
             settings,

@@ -12,7 +12,24 @@ from proxy.asgi import Message, Receive, Scope, Send
 from proxy.errors import GateOpen
 from proxy.gateway import Gateway
 
-_BODY = b'{"model":"canary","messages":[{"role":"user","content":"canary"}]}'
+_MESSAGES = b'"messages":[{"role":"user","content":"canary"}]'
+# By how a path ends: a body that its dialect takes, so that nothing but the gate can be what refuses it.
+_BODIES = {
+    "/chat/completions": b'{"model":"canary",' + _MESSAGES + b"}",
+    "/completions": b'{"model":"canary","prompt":"canary","max_tokens":1}',
+    "/embeddings": b'{"model":"canary","input":"canary"}',
+    "/moderations": b'{"model":"canary","input":"canary"}',
+    "/messages": b'{"model":"canary","max_tokens":1,' + _MESSAGES + b"}",
+    "/messages/count_tokens": b'{"model":"canary",' + _MESSAGES + b"}",
+    "/responses": b'{"model":"canary","input":"canary"}',
+    "/responses/input_tokens": b'{"model":"canary","input":"canary"}',
+    "/responses/compact": b'{"model":"canary","input":"canary"}',
+    "generateContent": b'{"contents":[{"role":"user","parts":[{"text":"canary"}]}]}',
+    "streamGenerateContent": b'{"contents":[{"role":"user","parts":[{"text":"canary"}]}]}',
+    "countTokens": b'{"contents":[{"role":"user","parts":[{"text":"canary"}]}]}',
+    "embedContent": b'{"content":{"parts":[{"text":"canary"}]}}',
+    "batchEmbedContents": b'{"requests":[{"model":"models/canary","content":{"parts":[{"text":"canary"}]}}]}',
+}
 _DENIED = frozenset((401, 503))  # nobody's key, or no Redis to ask
 
 
@@ -21,6 +38,12 @@ class Servant(Protocol):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event."""
+
+
+def canary_for(path: str) -> bytes:
+    """Return a body that the dialect of a path takes; empty where the route reads none."""
+    fitting = [ending for ending in _BODIES if path.endswith(ending)]
+    return _BODIES[max(fitting, key=len)] if fitting else b""
 
 
 async def prove_gate(app: Servant, gateway: Gateway, routes: Iterable[tuple[str, str]]) -> None:
@@ -41,7 +64,7 @@ async def _ask(app: Servant, method: str, path: str, key: str) -> int:
     answered: list[int] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": _BODY}
+        return {"type": "http.request", "body": canary_for(path)}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":

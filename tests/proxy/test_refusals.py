@@ -123,11 +123,8 @@ def test_bodies_that_cannot_be_served(acme: Tenant, chat: Chat, proxy: Proxy) ->
 @pytest.mark.parametrize(
     ("method", "path", "says"),
     [
-        ("POST", "/v1/images/generations", "later version"),
-        ("POST", "/v1/responses", "later version"),
-        ("POST", "/v1/messages/batches", "later version"),
-        ("POST", "/anthropic/v1/complete", "not served here"),
-        ("POST", "/v1/files", "not served here"),
+        ("POST", "/v1/nothing", "POST /v1/embeddings"),
+        ("DELETE", "/v1/models/sim-mini", "GET /v1/models"),
         ("GET", "/v1/chat/completions", "not served here"),
         ("POST", "/v1/chat/completions/", "not served here"),
         ("POST", "/v1//chat/completions", "not served here"),
