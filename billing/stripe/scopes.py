@@ -1,7 +1,7 @@
 """What a restricted key must be allowed, what it may be allowed, and how to find out without touching anything.
 
 A read is knocked at with a list of one row. A write is knocked at with nothing in it, or at an object that is not
-there: Stripe looks at the permission first, then refuses. Source: Stripe's page on restricted keys and the permission names in
+there: Stripe looks at the permission first, then refuses. Source: Stripe's page on restricted keys, and the names in
 its refusals (``rak_…``), November 2026.
 """
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pytest_django import Settings
 
+from billing.models import StripeConnection
+from billing.stripe.connecting import connect
 from billing.stripe.gateway import Gateway
+from tests.factories import ACTOR, Holding, make_holding
 from tests.simulators.stripe.conftest import KEY, START, Stripe, answer_problems, run_stripe
 
 __all__ = ["KEY", "START", "Stripe"]
@@ -33,3 +37,28 @@ def stripe(stripe_running: Stripe) -> Iterator[Stripe]:
 def gateway(stripe: Stripe) -> Gateway:
     """The stand-in through our own door."""
     return Gateway(KEY, base=stripe.base_url)
+
+
+@pytest.fixture
+def here(stripe: Stripe, settings: Settings) -> Stripe:
+    """The stand-in as this installation's Stripe."""
+    settings.FAREBOX_STRIPE_BASE = stripe.base_url
+    return stripe
+
+
+@pytest.fixture
+def acme(db: None) -> Holding:
+    """Acme with one of each, in test mode."""
+    return make_holding("Acme")
+
+
+@pytest.fixture
+def globex(db: None) -> Holding:
+    """Globex with one of each, in test mode."""
+    return make_holding("Globex")
+
+
+@pytest.fixture
+def connection(here: Stripe, acme: Holding) -> StripeConnection:
+    """Acme, connected."""
+    return connect(tenant=acme.tenant, mode="test", actor=ACTOR, api_key="rk_test_sim").row
