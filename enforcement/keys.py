@@ -103,6 +103,10 @@ class Scope:
         """String: GCRA's theoretical arrival time in microseconds."""
         return self._key(f"rate:{limit_id}")
 
+    def sink_pace(self, name: str) -> str:
+        """String: how quickly one billing sink is called, as a theoretical arrival time in microseconds."""
+        return self._key(f"sink_pace:{name}")
+
     def in_flight(self, limit_id: str) -> str:
         """Sorted set of hold ids by deadline: calls in flight under one limit."""
         return self._key(f"flight:{limit_id}")

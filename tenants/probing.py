@@ -116,14 +116,15 @@ def _pinned(account: ProviderAccount, credential: str) -> tuple[str, dict[str, s
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = _resolve(host, port)
+    address = judged_address(host, port)
     path, headers = _request_of(account, credential)
     literal = f"[{address}]" if address.version == 6 else str(address)
     url = f"{parts.scheme}://{literal}:{port}{parts.path}{path}"
     return url, {**headers, "host": parts.netloc, "accept": "application/json"}, {"sni_hostname": host}
 
 
-def _resolve(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def judged_address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Resolve a name to the address to connect to. Raises: OSError when it leads inwards or nowhere."""
     found = {
         ipaddress.ip_address(row[4][0]) for row in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     }
