@@ -36,6 +36,8 @@ class ProviderAccount(models.Model):
     credential = models.TextField()
     credential_hint = models.CharField(max_length=24)
     is_default = models.BooleanField(default=False)
+    # Whether the provider's own free count is asked for before a call is quoted.
+    counts_exactly = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
