@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 PACKAGES := config proxy billing tenants enforcement metering simulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test clients browser check fmt lint types contracts cov bench lock ci clean
+.PHONY: help setup run test mutate clients browser check fmt lint types contracts cov bench lock ci clean
 
 help: ## print these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ contracts: $(READY)
 
 cov: $(READY) ## branch coverage of metering and enforcement must be 100 %
 	@$(BIN)/python -m tests.run --cov
+
+mutate: $(READY) ## break the pricing engine in small ways; its tests must notice nine in ten
+	@$(BIN)/python -m tests.metering.mutate
 
 bench: $(READY) ## the benchmarks, JSON out (see benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
