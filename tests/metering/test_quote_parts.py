@@ -81,5 +81,5 @@ def test_another_models_part_is_priced_as_its_own() -> None:
 def test_the_largest_budget_there_is_can_be_asked_for_and_no_more() -> None:
     dear = Price("pri_3", "acme", "dear", {"input": Rate(MTOK), "output": Rate(MTOK)})
     assert quote_for(bound(LIMIT_NANOUSD_MAX), NO_OUTPUT, dear).cost.at_cap == LIMIT_NANOUSD_MAX
-    with pytest.raises(RequestShapeError, match="ask for less output$"):
+    with pytest.raises(RequestShapeError, match=r"ask for less output$"):
         quote_for(bound(LIMIT_NANOUSD_MAX + 1), NO_OUTPUT, dear)
