@@ -32,6 +32,8 @@ class TenantSettings(models.Model):
     require_hard_bound = models.BooleanField(default=False)
     # {kind: tokens}: what stands for a part of a request that nobody can bound, see metering.allowances.
     allowances = models.JSONField(default=dict, blank=True)
+    # {alias: model}: names of the tenant's own for models, see tenants.actions.model_aliases.
+    model_aliases = models.JSONField(default=dict, blank=True)
     drain_seconds = models.IntegerField(default=60)
     requests_per_minute = models.IntegerField(default=0)
     burst = models.IntegerField(default=0)
