@@ -26,8 +26,6 @@ from proxy.responses import send_whole, usd
 from proxy.settings import Settings
 from proxy.upstream import Answer, Door, Outgoing
 
-EVENT_STREAM = "text/event-stream"
-
 
 class Pipeline:
     """Serves requests of one dialect."""
@@ -101,7 +99,7 @@ class Pipeline:
             await self._ending.leave_unresolved(admitted, end)
             why = f"its answer came encoded as {answer.encoding!r}, which nobody asked for"
             raise not_reached(Unfinished(why), admitted.plan.account)
-        elif answer.header("content-type").startswith(EVENT_STREAM):
+        elif answer.header("content-type").startswith(traits.stream_types):
             tap = request.dialect.tap(strip_usage=prepared.strip_usage, traits=traits)
             relay = Relay(exchange, request, admitted, tap=tap, settings=self._settings)
             await relay.run(answer, end, self._ending, self._headers(exchange, admitted, None))

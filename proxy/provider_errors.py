@@ -15,7 +15,9 @@ _RETRY_AFTER_MS = 1_000
 # Somebody has to mend it first; or it may have been billed, and a client that tries again by itself would pay again.
 _NEVER = None
 _PAGE = "the portal's page Provider accounts or PATCH /api/v1/provider-accounts"
-_object = msgspec.json.Decoder(dict[str, Any])
+# Source: Google's "Error reasons" of API keys, read 2026-11-21.
+_WRONG_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED"})
+_told = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]])
 
 
 def not_reached(failure: UpstreamError, account: ProviderAccount) -> Refusal:
@@ -37,7 +39,7 @@ def of_status(answer: Answer, body: bytes, *, account: ProviderAccount, model: s
     """Say what a provider's error status means to a caller; None where its own answer is passed on as it is."""
     status = answer.status
     where = f"provider account {account.name!r}"
-    if status in {401, 403}:
+    if status in {401, 403} or (status == 400 and _rejects_key(body)):
         return Refusal(
             "provider_auth_failed",
             f"{where} was refused by its provider ({status}): its credential is wrong, withdrawn or without the right "
@@ -121,9 +123,20 @@ def _bare(status: int, where: str, account: ProviderAccount) -> Refusal:
 
 def _error_of(body: bytes) -> Any:
     try:
-        return _object.decode(body).get("error")
+        told = _told.decode(body)
     except msgspec.DecodeError:
         return None
+    # A stream that is one array tells its error as the only element.
+    return told.get("error") if isinstance(told, dict) else told[0].get("error") if len(told) == 1 else None
+
+
+def _rejects_key(body: bytes) -> bool:
+    """Tell whether a credential was refused in words alone: Google answers 400 to one that is wrong."""
+    error = _error_of(body)
+    details = error.get("details") if isinstance(error, dict) else None
+    listed = details if isinstance(details, list) else []
+    reasons = [one.get("reason") for one in listed if isinstance(one, dict)]
+    return not _WRONG_KEY.isdisjoint(map(str, reasons))
 
 
 def _message(body: bytes) -> str:

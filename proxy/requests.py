@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from metering.ids import EXTERNAL_ID_CHARS_MAX, is_external_id
 from proxy.asgi import Receive, Scope
@@ -13,6 +14,7 @@ from proxy.errors import Refusal
 TAGS_MAX = 16
 TAG_CHARS_MAX = 128
 IDEMPOTENCY_CHARS_MAX = 255
+_KEY_IN_QUERY = "/gemini/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def read_asked(scope: Scope) -> Asked:
     """
     found = {name: value for name, value in scope["headers"] if name in _READ}
     return Asked(
-        key_text=_key_text(found),
+        key_text=_key_text(found) or _key_in_query(scope),
         customer=_customer(found),
         run_id=_bounded(found, b"farebox-run", TAG_CHARS_MAX),
         tags=_tags(found[b"farebox-tags"]) if b"farebox-tags" in found else {},
@@ -89,6 +91,15 @@ def _key_text(found: Mapping[bytes, bytes]) -> str:
     for name in (b"x-api-key", b"x-goog-api-key"):
         if name in found:
             return found[name].strip().decode("latin-1")
+    return ""
+
+
+def _key_in_query(scope: Scope) -> str:
+    """Gemini's callers may put the key into the query, as Google's first examples do; it goes no further."""
+    if scope["path"].startswith(_KEY_IN_QUERY):
+        asked: dict[str, str] = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if asked.get("key"):
+            return asked["key"]
     raise Refusal("invalid_key", "no key was sent: put it into the header `Authorization: Bearer fbx_…`")
 
 

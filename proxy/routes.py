@@ -10,6 +10,9 @@ from proxy.providers.base import Dialect, ErrorShape
 from proxy.providers.bedrock_errors import BedrockErrors
 from proxy.providers.completions import OpenAICompletions
 from proxy.providers.embeddings import OpenAIEmbeddings
+from proxy.providers.gemini import EXAMPLES as GEMINI_EXAMPLES
+from proxy.providers.gemini import find_gemini
+from proxy.providers.gemini_errors import GeminiErrors
 from proxy.providers.moderations import OpenAIModerations
 from proxy.providers.openai import OpenAIChat
 from proxy.providers.responses import OpenAICompact, OpenAIInputTokens, OpenAIResponses
@@ -32,9 +35,9 @@ DIALECTS: dict[tuple[str, str], Dialect] = {
     ("POST", "/anthropic/v1/messages/count_tokens"): AnthropicCount(),
 }
 # Dialects whose routes name the model: each looks at (method, path, query) and returns itself, or None for another's.
-FINDERS: tuple[Callable[[str, str, bytes], Dialect | None], ...] = ()
+FINDERS: tuple[Callable[[str, str, bytes], Dialect | None], ...] = (find_gemini,)
 # What the start-up's canary asks for on routes that FINDERS serve, whose paths stand in no table.
-EXAMPLES: tuple[tuple[str, str], ...] = ()
+EXAMPLES: tuple[tuple[str, str], ...] = (*GEMINI_EXAMPLES,)
 
 # Lists of models, answered by proxy.models.
 LISTS = ("/v1/models", "/anthropic/v1/models", "/gemini/v1beta/models")
@@ -42,6 +45,7 @@ LISTS = ("/v1/models", "/anthropic/v1/models", "/gemini/v1beta/models")
 PREFIXES = ("/v1/", "/anthropic/", "/gemini/", "/bedrock/", "/model/", "/openai/deployments/")
 _ANTHROPIC = ("/anthropic/", "/v1/messages", "/v1/complete")
 _BEDROCK = ("/bedrock/", "/model/")
+_GEMINI = "/gemini/"
 
 
 def find_dialect(method: str, path: str, query: bytes) -> Dialect:
@@ -74,6 +78,8 @@ def errors_of(path: str, headers: Headers = ()) -> ErrorShape:
     """How errors are written on a path, also on one that is not served: a client knows one dialect alone."""
     if path.startswith(_ANTHROPIC) or (path.startswith("/v1/models") and asks_as_anthropic(headers)):
         return AnthropicMessages.errors
+    if path.startswith(_GEMINI):
+        return _GEMINI_ERRORS
     return _BEDROCK_ERRORS if path.startswith(_BEDROCK) else OpenAIChat.errors
 
 
@@ -83,3 +89,4 @@ def asks_as_anthropic(headers: Headers) -> bool:
 
 
 _BEDROCK_ERRORS = BedrockErrors()
+_GEMINI_ERRORS = GeminiErrors()
