@@ -73,6 +73,7 @@ class ProviderAccount(msgspec.Struct, frozen=True):
     base_url: str
     credential: str  # encrypted, see enforcement.secrets
     default: bool = False  # the tenant's default account for its dialect
+    counts_exactly: bool = False  # ask for the provider's own free count of a prompt before a call is quoted
     # A private address is allowed only where the installation names it.
     allow_private: bool = False
 

@@ -170,6 +170,7 @@ def _account(account: ProviderAccount) -> PublishedAccount:
         credential=account.credential,
         default=account.is_default,
         allow_private=leads_to_private(account.base_url),
+        counts_exactly=account.counts_exactly,
     )
 
 
