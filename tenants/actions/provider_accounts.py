@@ -19,7 +19,9 @@ from tenants.errors import AlreadyExists, InvalidInput
 from tenants.ids import new_account_id
 from tenants.models import ProviderAccount, Tenant
 
-SHOWN = ("provider", "dialect", "name", "base_url", "credential_hint", "is_default", "state")
+SHOWN = (
+    *("provider", "dialect", "name", "base_url", "credential_hint", "is_default", "counts_exactly", "state"),
+)
 HINT_CHARS = 4
 CREDENTIAL_CHARS_MAX = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
@@ -36,6 +38,7 @@ class AccountTerms:
     base_url: str | None = None
     dialect: str | None = None
     is_default: bool | None = None
+    counts_exactly: bool = False
 
     def __repr__(self) -> str:
         return f"AccountTerms({self.provider}, {self.name})"
@@ -70,6 +73,7 @@ def create_provider_account(
         name=_checked_name(terms.name), base_url=base_url,
     )  # fmt: skip
     row.is_default = first if terms.is_default is None else terms.is_default
+    row.counts_exactly = terms.counts_exactly
     _seal(row, terms.api_key)
     _clear_other_default(row)
     row.save(force_insert=True)
@@ -83,7 +87,7 @@ def create_provider_account(
 def change_provider_account(
     *, account: ProviderAccount, actor: Actor, values: Mapping[str, Any]
 ) -> Change[ProviderAccount]:
-    """Change an account's base URL, state, default flag or credential (``api_key``: it is rotated, never shown).
+    """Change an account's base URL, state, flags or credential (``api_key``: it is rotated, never shown).
 
     Raises: InvalidInput; UnsafeUpstream.
     """
@@ -179,6 +183,8 @@ def _apply(row: ProviderAccount, field: str, value: Any) -> None:
             row.state = rules.one_of("state", value, ProviderAccount.State.values)
         case "is_default":
             row.is_default = bool(value)
+        case "counts_exactly":
+            row.counts_exactly = bool(value)
         case _:
             raise InvalidInput(field, f"{field} of a provider account never changes")
 

@@ -13,6 +13,8 @@ from tenants.models import AuditEntry, Customer, Key, ProviderAccount
 from tenants.providers import KNOWN
 from tenants.upstreams import warnings_for
 
+COUNTS_EXACTLY = "ask for the provider's own free count of a prompt before each quote, where it has one"
+
 
 class Plain(serializers.Serializer[Any]):
     """A serializer that refuses fields it does not know: a misspelt one must not be passed over in silence."""
@@ -161,6 +163,7 @@ class AccountIn(Plain):
     base_url = serializers.CharField(required=False, allow_null=True, max_length=500)
     dialect = serializers.ChoiceField(choices=ProviderAccount.Dialect.choices, required=False)
     default = serializers.BooleanField(source="is_default", required=False, allow_null=True)
+    counts_exactly = serializers.BooleanField(required=False, help_text=COUNTS_EXACTLY)
 
 
 class AccountPatch(Plain):
@@ -169,6 +172,7 @@ class AccountPatch(Plain):
     api_key = serializers.CharField(required=False, write_only=True, max_length=4096)
     base_url = serializers.CharField(required=False, max_length=500)
     default = serializers.BooleanField(source="is_default", required=False)
+    counts_exactly = serializers.BooleanField(required=False, help_text=COUNTS_EXACTLY)
     state = serializers.ChoiceField(choices=ProviderAccount.State.choices, required=False)
 
 
@@ -183,6 +187,7 @@ class AccountOut(serializers.Serializer[ProviderAccount]):
     base_url = serializers.CharField()
     credential_hint = serializers.CharField()
     default = serializers.BooleanField(source="is_default")
+    counts_exactly = serializers.BooleanField(help_text=COUNTS_EXACTLY)
     state = serializers.ChoiceField(choices=ProviderAccount.State.choices)
     warnings = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()

@@ -168,6 +168,12 @@ class AccountForm(forms.Form):
         help_text="Encrypted at once and never shown again.",
         widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
+    counts_exactly = forms.BooleanField(
+        label="Ask for exact counts",
+        required=False,
+        help_text="Before each quote the provider counts the prompt for free, where it can. Quotes get tighter, calls "
+        "start a little later.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

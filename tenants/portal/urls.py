@@ -62,6 +62,7 @@ urlpatterns = [
     at("provider-accounts/<str:account_id>/", provider_accounts.account, "account"),
     at("provider-accounts/<str:account_id>/test/", provider_accounts.test_account, "account_test"),
     at("provider-accounts/<str:account_id>/default/", provider_accounts.make_default, "account_default"),
+    at("provider-accounts/<str:account_id>/counting/", provider_accounts.set_counting, "account_counting"),
     at("provider-accounts/<str:account_id>/remove/", provider_accounts.remove_account, "account_remove"),
     at("members/", members.members, "members"),
     at("members/<str:member_id>/role/", members.set_role, "member_role"),

@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 
 from enforcement.control import Control
 from enforcement.errors import EnforcementUnavailable
-from tenants.models import Budget, Customer, Key, ProviderAccount
+from tenants.models import Budget, Customer, Key, ProviderAccount, TenantSettings
+from tenants.projection import tenant_policy
 from tests.factories import Holding, make_api_key, make_budget, make_customer
 from tests.tenants.conftest import Api
 
@@ -254,6 +255,32 @@ def test_a_provider_account_is_tried_with_its_own_credential(
     assert (refused["works"], refused["code"]) == (False, "provider_auth_failed")
     assert "main" in refused["message"]
     assert acme.account.pk in refused["message"]
+
+
+def test_an_account_says_whether_prompts_are_counted_by_its_provider(
+    client: APIClient, acme: Holding
+) -> None:
+    made = send(
+        client,
+        "post",
+        "/provider-accounts",
+        {
+            "provider": "anthropic",
+            "name": "claude",
+            "api_key": "sk-0123456789abcdefghij",
+            "counts_exactly": True,
+        },
+    ).json()
+    assert made["counts_exactly"] is True
+    changed = send(client, "patch", f"/provider-accounts/{made['id']}", {"counts_exactly": False}).json()
+    assert changed["counts_exactly"] is False
+    assert send(client, "get", f"/provider-accounts/{acme.account.pk}").json()["counts_exactly"] is False
+    account = ProviderAccount.objects.get(pk=made["id"])
+    account.counts_exactly = True
+    policy = tenant_policy(
+        TenantSettings.objects.get(tenant=acme.tenant, mode="test"), accounts=[account], prices=[], budgets=[]
+    )
+    assert policy.accounts[0].counts_exactly
 
 
 # -- keys, scopes, isolation -------------------------------------------------------------------------------------------

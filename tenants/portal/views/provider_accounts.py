@@ -45,6 +45,7 @@ def new_account(request: HttpRequest, desk: Desk) -> HttpResponse:
             name=given["name"].lower(),
             api_key=given["api_key"],
             base_url=given["base_url"] or None,
+            counts_exactly=given["counts_exactly"],
         )
         change = attempt(
             form,
@@ -99,6 +100,18 @@ def make_default(request: HttpRequest, desk: Desk, account_id: str) -> HttpRespo
         tell(request, error)
     else:
         put_in_force(request, change.entries, f"{row.name} is the default now.")
+    return go(desk, "account", account_id=row.pk)
+
+
+@require_POST
+@at_desk(Right.ACCOUNTS)
+def set_counting(request: HttpRequest, desk: Desk, account_id: str) -> HttpResponse:
+    """Ask for the provider's own counts from now on, or no longer."""
+    row = row_or_404(accounts_of(desk), pk=account_id)
+    asks = request.POST.get("counts_exactly") == "yes"
+    change = change_provider_account(account=row, actor=desk.actor, values={"counts_exactly": asks})
+    said = "Prompts are counted by the provider now." if asks else "Prompts are bounded here alone now."
+    put_in_force(request, change.entries, said)
     return go(desk, "account", account_id=row.pk)
 
 

@@ -110,3 +110,20 @@ def test_a_removed_account_is_gone_from_the_list(acme: Holding) -> None:
     browser = browser_of(make_member(acme.tenant))
     browser.post("account_remove", account_id=acme.account.pk)
     assert "No provider account yet" in text_of(browser.get("accounts"))
+
+
+def test_an_account_is_told_to_ask_for_exact_counts_and_no_longer(acme: Holding) -> None:
+    browser = browser_of(make_member(acme.tenant, "developer"))
+    given = {"provider": "anthropic", "name": "claude", "api_key": "sk-good", "counts_exactly": "on"}
+    browser.post("account_new", given)
+    account = ProviderAccount.objects.get(name="claude")
+    assert account.counts_exactly
+    assert "counted by the provider" in text_of(browser.get("account", account_id=account.pk))
+    browser.post("account_counting", {"counts_exactly": "no"}, account_id=account.pk)
+    account.refresh_from_db()
+    assert not account.counts_exactly
+    browser.post("account_counting", {"counts_exactly": "yes"}, account_id=account.pk)
+    account.refresh_from_db()
+    assert account.counts_exactly
+    viewer = browser_of(make_member(acme.tenant, "viewer"))
+    assert viewer.post("account_counting", account_id=account.pk).status_code == 403
