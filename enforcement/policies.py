@@ -142,6 +142,7 @@ class TenantPolicy(msgspec.Struct, frozen=True):
     prices: tuple[PublishedPrice, ...] = ()
     imported_prices: tuple[PublishedImport, ...] = ()
     stopped_models: tuple[StoppedModel, ...] = ()
+    model_aliases: dict[str, str] = {}  # a name of the tenant's own -> a model, as a caller would name it
     markup: Markup = Markup()
     budgets: tuple[BudgetRef, ...] = ()
     rates: tuple[RateLimit, ...] = ()

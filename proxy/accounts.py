@@ -39,9 +39,11 @@ class Tenant:
     def account_for(self, model: str, dialect: str) -> tuple[ProviderAccount, str]:
         """Return the account that serves a model and the model's name there.
 
+        A name of the tenant's own stands for the model it was given to, once: what it stands for is no such name.
         ``account/model`` goes to that account; any other name, slashes and all, to the dialect's default account.
         Raises: Refusal ``no_provider_account``.
         """
+        model = self.policy.model_aliases.get(model, model)
         prefix, slash, rest = model.partition("/")
         if slash and rest and (named := self._by_name.get(prefix)) is not None:
             if named.dialect != dialect:

@@ -112,6 +112,19 @@ def _listed(tenant: Tenant, dialect: str, now_ms: int) -> Iterator[Listed]:
                 is_plain = plain and model.partition("/")[0] not in names
                 name = model if is_plain else f"{account.name}/{model}"
                 yield Listed(name, account, model, price, _limits(model, account))
+    yield from _aliases(tenant, dialect, now_ms)
+
+
+def _aliases(tenant: Tenant, dialect: str, now_ms: int) -> Iterator[Listed]:
+    """The tenant's own names for models, where the dialect can reach what they stand for."""
+    for name in tenant.policy.model_aliases:
+        try:
+            account, model = tenant.account_for(name, dialect)
+        except Refusal:
+            continue
+        price = _price(tenant, account, model, now_ms)
+        if price is not None and not tenant.is_stopped(account, model):
+            yield Listed(name, account, model, price, _limits(model, account))
 
 
 def _models_at(tenant: Tenant, account: ProviderAccount) -> set[str]:

@@ -153,6 +153,7 @@ def tenant_policy(
         output_cap_reasoning=settings.output_cap_reasoning,
         output_minimum=settings.output_minimum,
         require_hard_bound=settings.require_hard_bound,
+        model_aliases=settings.model_aliases,
         allowances=settings.allowances,
         unknown_customer="default_budget" if default else "refuse",
         default_budget=default,

@@ -11,6 +11,7 @@ import redis
 from django.db import connections
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from billing.models import CustomerMap, StripeMeter
 from enforcement.keys import Mode, Scope, arrivals_key, usage_key
 from tenants.models import Invitation, Member
 from tests.factories import Holding
@@ -54,9 +55,11 @@ class Desk:
             "stop_id": self.stop_id,
             "member_id": self.owner.pk,
             "invitation_id": self.invitation.pk,
+            "meter_id": self.meter.pk,
             "external_id": holding.customer.external_id,
             "provider": holding.price.provider,
             "model": holding.price.model,
+            "alias": "fast",
         }
 
     @property

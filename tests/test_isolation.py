@@ -29,7 +29,7 @@ from tenants.actions.members import invite_member
 from tenants.actions.stopped_models import DayOfModel, stop_overrun_model
 from tenants.models import Customer, Tenant
 from tests.billing.conftest import Streams, body_of
-from tests.factories import ACTOR, Holding, make_holding, make_tenant
+from tests.factories import ACTOR, Holding, make_billing, make_holding, make_tenant
 from tests.isolation import SCOPES, Desk, Url, everything_of, urls_under
 from tests.people import browser_of, make_member
 
@@ -44,6 +44,7 @@ ROW_IDS = {
     "account_id",
     "request_id",
     "event_id",
+    "meter_id",
     "member_id",
     "invitation_id",
     "stop_id",
@@ -67,6 +68,19 @@ BODIES: dict[str, Any] = {
     "post ledger/<str:event_id>/resolve": lambda desk: {"as": "nothing", "reason": "mine now"},
     "post ledger/resolve": lambda desk: {
         "reason": "mine now", "items": [{"event": desk.event_id, "as": "cost", "cost_usd": "0.01"}]
+    },
+    "post model-aliases": lambda desk: {"alias": "fast", "model": "openai/taken"},
+    "post billing/connection": lambda desk: {"api_key": "mine"},
+    "post billing/connection/rotate": lambda desk: {"api_key": "mine"},
+    "post billing/connection/check": lambda desk: {},
+    "post billing/connection/webhook": lambda desk: {},
+    "post billing/meters": lambda desk: {"currency": "eur", "meter_id": desk.meter.stripe_meter_id},
+    "put billing/customer-maps/<str:customer_id>": lambda desk: {"stripe_customer_id": desk.mapping.stripe_customer_id},
+    "post billing/customer-maps/<str:customer_id>/refresh": lambda desk: {},
+    "post billing/customer-maps/<str:customer_id>/subscribe": lambda desk: {},
+    "post billing/customer-maps/match": lambda desk: {},
+    "post billing/customer-maps/import": lambda desk: {
+        "csv": f"external_id,stripe_customer_id\n{desk.holding.customer.external_id},cus_taken\n"
     },
     "put markup": lambda desk: {"markup_percent": "50"},
     "post stopped-models/<str:stop_id>/resume": lambda desk: {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from tenants.api import budgets, customers, keys, openapi, prices, provider_accounts, tenant
+from tenants.api import budgets, customers, keys, model_aliases, openapi, prices, provider_accounts, tenant
 
 urlpatterns = [
     path(
@@ -29,6 +29,8 @@ urlpatterns = [
     path("v1/provider-accounts/<str:account_id>/test", provider_accounts.AccountTestView.as_view()),
     path("v1/prices", prices.PricesView.as_view()),
     path("v1/prices/<str:provider>/<path:model>", prices.PriceView.as_view()),
+    path("v1/model-aliases", model_aliases.AliasesView.as_view()),
+    path("v1/model-aliases/<str:alias>", model_aliases.AliasView.as_view()),
     path("v1/markup", tenant.MarkupView.as_view()),
     path("v1/tenant", tenant.TenantView.as_view()),
     path("v1/settings", tenant.SettingsView.as_view()),
