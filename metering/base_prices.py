@@ -100,19 +100,28 @@ def _look_up(provider: str, model: str, at_ms: int, service_tier: str) -> _Span:
     found = _find_model(provider, model)
     if found is None or service_tier not in STANDARD_TIERS | DEARER_TIERS:
         return _Span(-_FOREVER_MS, _FOREVER_MS, None)
+    from_ms, until_ms = _validity(found[1], at_ms)
+    return _Span(from_ms, until_ms, price_at(found, (provider, model), at_ms, service_tier, book=book_name()))
+
+
+def price_at(
+    found: tuple[Provider, ModelInfo], name: tuple[str, str], at_ms: int, service_tier: str, *, book: str
+) -> Price | None:
+    """Return what a model of some book's data costs at an instant, or None where a tier or a unit has no price.
+
+    ``name`` is the provider and model as they were asked for, ``book`` the first part of the price's id.
+    """
     source, info = found
-    from_ms, until_ms = _validity(info, at_ms)
     moment = _EPOCH + timedelta(milliseconds=at_ms)
     standard, since = _standard_at(info, moment)
     keys = _keys_of(standard)
     if service_tier not in ("", "auto"):
         variant = _variant_keys(info, moment, service_tier)
         if variant is None and service_tier in DEARER_TIERS:
-            return _Span(from_ms, until_ms, None)
+            return None
         keys |= variant or {}
         since += f"+{service_tier}" if variant else ""
-    price_id = f"genai-prices/{_version()}/{source.id}/{info.id}/{since}"
-    return _Span(from_ms, until_ms, _price(price_id, (provider, model), keys, info, source))
+    return _price(f"{book}/{source.id}/{info.id}/{since}", name, keys, info, source)
 
 
 @lru_cache(maxsize=_SPANS_MAX)
@@ -125,22 +134,24 @@ def base_name(provider: str, model: str) -> str | None:
 def _find_model(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
     from genai_prices.data_snapshot import find_provider_by_id
 
-    providers = _providers()
+    providers = installed_providers()
     source = find_provider_by_id(providers, price_source(provider))
     info = source.find_model(model, all_providers=providers) if source else None
     return None if source is None or info is None else (source, info)
 
 
 @cache
-def _providers() -> list[Provider]:
+def installed_providers() -> list[Provider]:
+    """Return the data of the installed book."""
     from genai_prices.data import providers  # slow to import, and only the quote needs it
 
     return providers
 
 
 @lru_cache(maxsize=1)
-def _version() -> str:
-    return metadata.version("genai-prices")
+def book_name() -> str:
+    """The installed book's name: the first part of its prices' ids."""
+    return f"genai-prices/{metadata.version('genai-prices')}"
 
 
 def _standard_at(info: ModelInfo, moment: datetime) -> tuple[ModelPrice, str]:
@@ -227,12 +238,12 @@ def _name(constraint: StartDateConstraint | TimeOfDateConstraint) -> str:
 
 def _validity(info: ModelInfo, at_ms: int) -> tuple[int, int]:
     """The widest span around an instant in which none of a model's prices starts or ends."""
-    edges = sorted(_edges_ms(info, at_ms))
+    edges = sorted(edges_ms(info, at_ms))
     from_ms = max((edge for edge in edges if edge <= at_ms), default=-_FOREVER_MS)
     return from_ms, min((edge for edge in edges if edge > at_ms), default=_FOREVER_MS)
 
 
-def _edges_ms(info: ModelInfo, at_ms: int) -> Iterator[int]:
+def edges_ms(info: ModelInfo, at_ms: int) -> Iterator[int]:
     """Instants near another at which one of a model's prices starts or ends."""
     from genai_prices.types import StartDateConstraint
 

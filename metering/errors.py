@@ -6,6 +6,7 @@ MeteringError
 ├── UnpricedModel     no price is known for a model: it is refused, never free
 ├── Uncountable       a part of a request has no known bound
 ├── RequestShapeError a request that is not of its dialect
+├── BookUnreadable    a file is no base book of prices
 ├── ProviderDataError what we say of a provider is no description of one
 ├── TokenizerError    a tokenizer's packaged vocabulary is missing or is not the one expected
 └── WindowError       a window that cannot be worked out (unknown zone, bad anchor)
@@ -30,6 +31,12 @@ class UsageError(MeteringError):
     """A provider's usage report that cannot be true; the message names the numbers."""
 
     code = "impossible_usage"
+
+
+class BookUnreadable(MeteringError):
+    """A file is no base book of prices."""
+
+    code = "book_unreadable"
 
 
 class UnpricedModel(MeteringError):

@@ -253,7 +253,7 @@ def test_a_duty_that_cannot_be_done_does_not_keep_the_others(control: Control) -
         publisher.step()
         now[0] += 10
     assert done == ["arrivals"] * 2
-    assert [duty.is_failing for duty in publisher.duties] == [True, False, False, False]
+    assert [duty.is_failing for duty in publisher.duties] == [True, False, False, False, False]
 
 
 def test_the_command_stops_cleanly_when_told(

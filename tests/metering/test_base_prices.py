@@ -44,7 +44,7 @@ def book(monkeypatch: pytest.MonkeyPatch) -> list[ModelInfo]:
     """A base book of one provider, whose models the test gives."""
     models: list[ModelInfo] = []
     maker = Provider(id="maker", name="Maker", api_pattern="", models=models)
-    monkeypatch.setattr(base_prices, "_providers", lambda: [maker])
+    monkeypatch.setattr(base_prices, "installed_providers", lambda: [maker])
     monkeypatch.setattr(base_prices, "_spans", {})
     return models
 
@@ -65,7 +65,7 @@ def test_a_known_model_has_its_published_price_in_integers() -> None:
     assert price.rates["cache_read"] == Rate(75_000_000)
     assert price.rates["output"] == Rate(600_000_000)
     assert price.extras_nanousd["web_search"] == 10_000_000
-    assert price.price_id == f"genai-prices/{base_prices._version()}/openai/gpt-4o-mini/base"
+    assert price.price_id == f"{base_prices.book_name()}/openai/gpt-4o-mini/base"
 
 
 def test_names_match_as_genai_prices_matches_them() -> None:

@@ -21,6 +21,7 @@ from enforcement.errors import EnforcementUnavailable
 from enforcement.sweeper import Sweeper
 from metering.ids import SHARDS
 from tenants.arrivals import take_arrivals
+from tenants.base_books import keep_installed_book
 from tenants.publishing import drain_outbox
 
 log = logging.getLogger("billing.publisher")
@@ -30,6 +31,7 @@ HURRIED_SECONDS = 0.1  # while a shard is closed or a budget is wanted
 OUTBOX_SECONDS = 0.5
 ARRIVALS_SECONDS = 0.5
 SWEEP_SECONDS = 1.0
+BOOK_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -56,7 +58,9 @@ class Publisher:
             Duty("outbox", lambda: drain_outbox(control=control) > 0, OUTBOX_SECONDS),
             Duty("arrivals", lambda: take_arrivals(control) > 0, ARRIVALS_SECONDS),
             Duty("sweep", self._sweep, SWEEP_SECONDS),
+            Duty("base prices", self._keep_book, BOOK_SECONDS),
         ]
+        self._is_book_kept = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop."""
@@ -90,6 +94,15 @@ class Publisher:
         if tick.opened:
             log.info("publisher.opened", extra={"shards": len(tick.opened), "closed": tick.closed})
         return not tick.is_settled
+
+    def _keep_book(self) -> bool:
+        # The installed book is another one only in another process.
+        if not self._is_book_kept:
+            kept = keep_installed_book()
+            self._is_book_kept = True
+            if kept:
+                log.info("publisher.base_prices_kept", extra={"prices": kept})
+        return False
 
     def _sweep(self) -> bool:
         report = self._sweeper.sweep(range(SHARDS))
