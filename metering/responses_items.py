@@ -72,7 +72,7 @@ class ItemCount(NamedTuple):
     surcharge_tokens: int = 0
     plain: bool = False
     image_tokens: int = 0
-    fixed: bool = False  # an allowance or a picture is in it, so that it goes by tenant or model
+    fixed: bool = False  # it goes by tenant or model: an allowance, a picture or thoughts are in it
 
 
 class ItemRule(NamedTuple):
@@ -204,7 +204,9 @@ def _call(item: dict[str, Any], rule: ItemRule) -> ItemCount:
     )
     given = [item.get(field) for field in ("arguments", "input", "action")]
     texts = [one if isinstance(one, str) else compact(one) for one in given if one is not None]
-    return ItemCount(head + sum(count(text, rule.encoding) for text in texts), _PARALLEL_TOKENS)
+    return ItemCount(
+        head + sum(count(text, rule.encoding) for text in texts), 0 if rule.harmony else _PARALLEL_TOKENS
+    )
 
 
 def _reasoning(item: dict[str, Any], param: str, rule: ItemRule) -> ItemCount:
@@ -215,7 +217,7 @@ def _reasoning(item: dict[str, Any], param: str, rule: ItemRule) -> ItemCount:
         )
     sealed = item.get("encrypted_content")
     if isinstance(sealed, str) and sealed and _MEASURED.match(rule.model):
-        return ItemCount(MESSAGE_TOKENS + 1 + CHANNEL_TOKENS - (-len(sealed) // _CHARS_PER_TOKEN))
+        return ItemCount(MESSAGE_TOKENS + 1 + CHANNEL_TOKENS - (-len(sealed) // _CHARS_PER_TOKEN), fixed=True)
     return ItemCount(_thoughts(item, param, rule.allowances), fixed=True)
 
 
