@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from billing.models import CustomerMap, StripeConnection, StripeMeter
 from metering.money import parse_usd
 from tenants.actions import budgets, customers, keys, prices, provider_accounts, tenants
 from tenants.actions.recording import Actor
@@ -98,3 +99,21 @@ def make_holding(name: str, *, mode: str = "test", tenant: Tenant | None = None)
         price=make_price(owner, mode=mode),
         api_key=make_api_key(owner, mode=mode),
     )
+
+
+def make_billing(holding: Holding) -> tuple[StripeMeter, CustomerMap]:
+    """A connection to Stripe without a key, with a meter and the holding's customer mapped."""
+    scope = {"tenant": holding.tenant, "mode": holding.customer.mode}
+    mark = holding.customer.pk.removeprefix("cus_")
+    connection = StripeConnection.objects.create(**scope, api_version="2026-10-28.endive", status="ok")
+    meter = StripeMeter.objects.create(
+        **scope, connection=connection, currency="usd", stripe_meter_id=f"mtr_{mark}", event_name="usage"
+    )
+    mapping = CustomerMap.objects.create(
+        **scope,
+        connection=connection,
+        customer=holding.customer,
+        stripe_customer_id=f"cus_at{mark}",
+        state="no_subscription",
+    )
+    return meter, mapping

@@ -35,6 +35,8 @@ class Desk:
     request_id: str
     event_id: str
     stop_id: str
+    meter: StripeMeter
+    mapping: CustomerMap
 
     @property
     def scope(self) -> Scope:
@@ -68,6 +70,12 @@ class Desk:
         holding = self.holding
         rows = (holding.customer, holding.key.row, holding.budget, holding.account, holding.price)
         words = {self.request_id, self.event_id, self.stop_id, holding.key.row.prefix, holding.customer.name}
+        words |= {
+            self.meter.pk,
+            self.meter.stripe_meter_id,
+            self.meter.connection_id,
+            self.mapping.stripe_customer_id,
+        }
         return words | {row.pk for row in rows}
 
     def hidden_from(self, other: Desk) -> set[str]:

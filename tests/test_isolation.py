@@ -135,7 +135,8 @@ def _furnish(tenant: Tenant, mode: Mode, streams: Streams) -> Desk:
     day = DayOfModel(holding.price.provider, "sim-stopped", date(2026, 11, 18), calls=10, overruns=10)
     stop = stop_overrun_model(tenant=tenant, mode=mode, found=day)
     assert stop is not None
-    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk)
+    meter, mapping = make_billing(holding)
+    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping)
 
 
 def _event(holding: Holding, request_id: str) -> bytes:
@@ -207,7 +208,7 @@ def _try(client: APIClient, url: Url, method: str, desks: tuple[Desk, Desk]) -> 
         if ROW_IDS & set(url.parts) and (answer.status_code, answer.json()["code"]) != (404, "not_found"):
             yield f"{named} where 404 is due"
         refers = any(mark in str(body) for mark in mine.marks)
-        did_nothing = answer.status_code == 200 and answer.json().get("resolved") == 0
+        did_nothing = refers and answer.status_code == 200 and answer.json().get("resolved") == 0
         if refers and not did_nothing and not 400 <= answer.status_code < 500:
             yield f"{named} took what refers to another's row"
         hidden = mine.hidden_from(theirs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.api import calibration, ledger, resolving, views
+from billing.api import calibration, ledger, resolving, stripe_maps, stripe_views, views
 
 urlpatterns = [
     path("v1/requests", views.RequestsView.as_view()),
@@ -12,6 +12,19 @@ urlpatterns = [
     path("v1/ledger", ledger.RowsView.as_view()),
     path("v1/ledger/resolve", resolving.ResolveManyView.as_view()),
     path("v1/ledger/<str:event_id>/resolve", resolving.ResolveView.as_view()),
+    path("v1/billing/connection", stripe_views.ConnectionView.as_view()),
+    path("v1/billing/connection/rotate", stripe_views.ConnectionRotateView.as_view()),
+    path("v1/billing/connection/check", stripe_views.ConnectionCheckView.as_view()),
+    path("v1/billing/connection/webhook", stripe_views.ConnectionHooksView.as_view()),
+    path("v1/billing/meters", stripe_views.MetersView.as_view()),
+    path("v1/billing/meters/<str:meter_id>", stripe_views.MeterView.as_view()),
+    path("v1/billing/customer-maps", stripe_maps.MapsView.as_view()),
+    path("v1/billing/customer-maps/import", stripe_maps.MapsImportView.as_view()),
+    path("v1/billing/customer-maps/export", stripe_maps.MapsExportView.as_view()),
+    path("v1/billing/customer-maps/match", stripe_maps.MapsMatchView.as_view()),
+    path("v1/billing/customer-maps/<str:customer_id>", stripe_maps.MapView.as_view()),
+    path("v1/billing/customer-maps/<str:customer_id>/refresh", stripe_maps.MapRefreshView.as_view()),
+    path("v1/billing/customer-maps/<str:customer_id>/subscribe", stripe_maps.MapSubscribeView.as_view()),
     path("v1/usage", views.UsageView.as_view()),
     path("v1/calibration", calibration.CalibrationView.as_view()),
     path("v1/stopped-models", calibration.StoppedModelsView.as_view()),

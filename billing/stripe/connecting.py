@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import transaction
@@ -142,6 +144,17 @@ def note_outcome(connection: StripeConnection, outcome: Outcome) -> bool:
             row.scopes_missing = sorted({*row.scopes_missing, *outcome.scopes})
             row.save(update_fields=["scopes_missing", "updated_at"])
     return False
+
+
+@contextmanager
+def noting(connection: StripeConnection) -> Iterator[None]:
+    """Let the connection hear of what Stripe refuses while it is used; the refusal itself goes on to the caller."""
+    try:
+        yield
+    except StripeFailed as error:
+        if error.outcome is not None:
+            note_outcome(connection, error.outcome)
+        raise
 
 
 def _proven(key: ParsedKey) -> tuple[Found, str]:

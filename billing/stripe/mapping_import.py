@@ -15,7 +15,7 @@ from billing.stripe.mapping import map_customer
 from billing.stripe.outcomes import Verdict
 from tenants.actions.recording import Actor
 from tenants.errors import InvalidInput, TenantsError
-from tenants.models import Customer
+from tenants.models import Customer, Tenant
 
 # Each line asks Stripe twice, so that a file is done before its sender's patience is.
 LINES_MAX = 200
@@ -45,9 +45,9 @@ def import_mappings_csv(*, connection: StripeConnection, actor: Actor, text: str
     return [_take(connection, actor, number, row) for number, row in lines]
 
 
-def export_mappings_csv(connection: StripeConnection) -> str:
+def export_mappings_csv(tenant: Tenant, mode: str) -> str:
     """All customers with what is known of them at Stripe, in the form that the import takes."""
-    rows = Customer.objects.for_scope(connection.tenant, connection.mode).select_related("stripe_map")
+    rows = Customer.objects.for_scope(tenant, mode).select_related("stripe_map")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow((*COLUMNS, *_MORE))

@@ -166,13 +166,14 @@ class CustomerImportView(ScopedView):
         """Make or change a customer per line: external_id, name, limit_usd, window, on_exhaustion, markup_percent,
         metadata.*. A bad line changes nothing and is reported; the others stand.
         """
-        text = _csv_text(request)
+        text = csv_text(request)
         report = import_customers_csv(tenant=self.tenant, mode=self.mode, actor=self.actor, text=text)
         in_force = publish_now(report.entries)
         return Response(_shape_report(report, pending=not in_force), status=200 if in_force else 202)
 
 
-def _csv_text(request: Request) -> str:
+def csv_text(request: Request) -> str:
+    """The CSV file of a request, in whichever of three ways it was sent."""
     upload = request.FILES.get("file") if hasattr(request.data, "getlist") else None
     if upload is not None:
         return _decoded(upload.read())
