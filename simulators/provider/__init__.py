@@ -19,11 +19,17 @@ The public token rule, which callers count by themselves:
 * A Responses prompt = the same 2, then 4 + words for the instructions and for each item of the input (a message's
   texts, a call's name and arguments, a result's output; reasoning counts nothing), and the bytes of `tools` and of
   `text`. A compaction (`/v1/responses/compact`) takes no cap and never comes to more than 1,024.
+* Gemini's prompt = the same 2 and 4, the words of the system instruction and of each turn's text parts (calls, media
+  and thoughts count nothing), and the bytes of `tools`, of `responseSchema` and of `responseJsonSchema`. What is
+  embedded counts its words alone, titles included.
 * completion = one per word emitted. A tool call is one for its name and one per word of its arguments.
   Reasoning counts as completion. `n` choices are counted each.
 
 OpenAI's dialect is under `/v1` (chat, completions, embeddings, moderations, models); Anthropic's is
 `POST /v1/messages` and `/anthropic/v1/messages`, and their `/count_tokens`, which is never billed.
+Gemini's is `POST /v1beta/models/<model>:<method>` (generateContent, streamGenerateContent as events or as one
+array, embedContent, batchEmbedContents; countTokens, which is never billed); `sim-noprompt`, `sim-nocandidates`,
+`sim-mismatch` (a total that is no sum), `sim-lastusage`, `sim-blocked` and `sim-grounded` are for it alone.
 `sim-cachewrite-20` and `sim-cachewrite1h-20` are for Anthropic's alone, `sim-usage-total-only`, `-total-more` and
 `-total-less` for embeddings and the older completions.
 

@@ -15,6 +15,8 @@ from simulators.provider.bill import Bill, Record
 from simulators.provider.chat import send_refusal, serve_chat
 from simulators.provider.completions import serve_completion
 from simulators.provider.embeddings import serve_embeddings, serve_moderation
+from simulators.provider.gemini import is_gemini, serve_gemini
+from simulators.provider.gemini_refusals import GeminiFault, write_gemini_fault
 from simulators.provider.message_refusals import Fault, write_fault
 from simulators.provider.messages import COUNT_PATHS, MESSAGE_PATHS, serve_messages
 from simulators.provider.models import MODELS, MODELS_PATH, serve_models
@@ -51,8 +53,9 @@ class Provider:
             self._control(exchange, path, query=query.decode("latin-1"))
             return None
         record = self._enter(exchange, path)
-        if record.dialect == "anthropic":
-            return self._serve_anthropic(exchange, record)
+        if record.dialect != "openai":
+            serve = self._serve_gemini if record.dialect == "gemini" else self._serve_anthropic
+            return serve(exchange, record)
         refusal = None
         if not self._is_known(exchange):
             message = "Incorrect API key provided. You can find your API key where the simulator was started."
@@ -88,6 +91,14 @@ class Provider:
             send_refusal(exchange, record, bill=self._bill, refusal=refusal)
             return None
 
+    def _serve_gemini(self, exchange: Exchange, record: Record) -> Coroutine[None, None, None] | None:
+        try:
+            return serve_gemini(exchange, record, bill=self._bill, api_key=self._api_key)
+        except RecursionError:
+            refusal = write_gemini_fault(GeminiFault(400, "The request is nested too deeply."))
+            send_refusal(exchange, record, bill=self._bill, refusal=refusal)
+            return None
+
     def _enter(self, exchange: Exchange, path: str) -> Record:
         headers = exchange.headers
         seq = self._bill.take_seq()
@@ -97,11 +108,11 @@ class Provider:
             received_ms=time.time_ns() // 1_000_000,
             method=exchange.method,
             path=sys.intern(path),
-            authorization=_fingerprint(headers.get(b"authorization") or headers.get(b"x-api-key")),
+            authorization=_fingerprint(_presented(headers)),
             hold_id=_text(headers.get(b"x-client-request-id")),
             idempotency_key=_text(headers.get(b"idempotency-key")),
             caller_request_id=_text(headers.get(b"x-request-id")),
-            dialect="anthropic" if path in MESSAGE_PATHS or path in COUNT_PATHS else "openai",
+            dialect=_dialect_of(path),
         )
         self._bill.begin(record)
         return record
@@ -127,6 +138,16 @@ class Provider:
                 exchange.reply(404, refusal.headers, body=refusal.body)
                 return
         exchange.reply(200, kind, body=body)
+
+
+def _presented(headers: dict[bytes, bytes]) -> bytes | None:
+    return next(filter(None, map(headers.get, (b"authorization", b"x-api-key", b"x-goog-api-key"))), None)
+
+
+def _dialect_of(path: str) -> str:
+    if path in MESSAGE_PATHS or path in COUNT_PATHS:
+        return "anthropic"
+    return "gemini" if is_gemini(path) else "openai"
 
 
 @lru_cache(maxsize=1024)

@@ -52,6 +52,8 @@ class ChatAnswer:
     What differs between dialects stands in the methods from `_midstream` to `_usage`.
     """
 
+    _stream_type = _SSE_TYPE
+
     def __init__(self, exchange: Exchange, record: Record, *, bill: Bill, call: Call) -> None:
         self._exchange = exchange
         self._record = record
@@ -148,7 +150,7 @@ class ChatAnswer:
         call = self._call
         self._record.status = 200
         encoding = b"content-encoding: gzip\r\n" if self._gzip is not None else b""
-        self._exchange.begin(_SSE_TYPE + encoding + id_header(self._record))
+        self._exchange.begin(self._stream_type + encoding + id_header(self._record))
         writer = self._writer()
         break_after, how = self._break_point()
         spoken = 0

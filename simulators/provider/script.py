@@ -32,6 +32,9 @@ class Script:
     cached: int = 0
     cache_write: int = 0  # of the rest of the prompt, written for 5 minutes; Anthropic's dialect alone
     cache_write_1h: int = 0
+    quirk: str = (
+        ""  # of Gemini's dialect alone: noprompt, nocandidates, mismatch, lastusage, blocked, grounded
+    )
     crlf: bool = False
     comments: bool = False
     gzip: bool = False
@@ -55,6 +58,12 @@ _FLAGS: Final[dict[str, tuple[str, str | bool]]] = {
     "midstream-error": ("fault", "midstream"),
     "tools": ("content", "tools"),
     "json": ("content", "json"),
+    "noprompt": ("quirk", "noprompt"),
+    "nocandidates": ("quirk", "nocandidates"),
+    "mismatch": ("quirk", "mismatch"),
+    "lastusage": ("quirk", "lastusage"),
+    "blocked": ("quirk", "blocked"),
+    "grounded": ("quirk", "grounded"),
     "crlf": ("crlf", True),
     "comments": ("comments", True),
     "gzip": ("gzip", True),
@@ -80,6 +89,7 @@ _CHOICES: Final[dict[str, frozenset[str]]] = {
         {"plain", "none", "zero", "every", "choice", "not-last", "total-only", "total-more", "total-less"}
     ),
     "fault": frozenset({"", "hang", "reset", "midstream"}),
+    "quirk": frozenset({"", "noprompt", "nocandidates", "mismatch", "lastusage", "blocked", "grounded"}),
 }
 _NUMBER_FIELDS: Final = frozenset(_NUMBERS.values())
 _FIELD_NAMES: Final = frozenset(field.name for field in fields(Script))
