@@ -18,6 +18,7 @@ from billing.ledger.overruns import stop_overrun_models
 from billing.ledger.partitions import ensure_months
 from billing.ledger.queries import differences
 from billing.ledger.trimming import trim_streams
+from billing.pushing.tasks import BEAT as PUSHING_BEAT
 from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import Mode, Scope
 from enforcement.sweeper import Sweeper
@@ -48,6 +49,7 @@ BEAT: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=40, hour=3),
         "options": {"expires": 3600},
     },
+    **PUSHING_BEAT,
 }
 
 

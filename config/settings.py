@@ -29,6 +29,7 @@ FAREBOX_DB_APP_ROLE = env.text("FAREBOX_DB_APP_ROLE", "farebox_app")
 FAREBOX_DB_RECORDER_ROLE = env.text("FAREBOX_DB_RECORDER_ROLE", "farebox_recorder")
 REDIS_URL = env.text("REDIS_URL")
 FAREBOX_STRIPE_BASE = env.text("FAREBOX_STRIPE_BASE", "https://api.stripe.com").rstrip("/")
+FAREBOX_STRIPE_EVENTS = env.choice("FAREBOX_STRIPE_EVENTS", ("v2", "v1"), "v2")
 FAREBOX_STRIPE_FULL_KEYS = env.choice("FAREBOX_STRIPE_FULL_KEYS", ("refuse", "allow"), "refuse")
 FAREBOX_METRICS_TOKEN = env.text("FAREBOX_METRICS_TOKEN", "")
 # How often proxies renew their holds: a rebuild waits twice as long for them.

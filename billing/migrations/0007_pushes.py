@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                 ('detail', models.CharField(blank=True, max_length=300)),
                 ('attempts', models.IntegerField(default=0)),
                 ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('namespace', models.CharField(blank=True, max_length=2)),
                 ('first_attempt_at', models.DateTimeField(null=True)),
                 ('is_doubtful', models.BooleanField(default=False)),
                 ('accepted_at', models.DateTimeField(null=True)),

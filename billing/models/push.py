@@ -103,6 +103,8 @@ class Push(models.Model):
     detail = models.CharField(max_length=300, blank=True)
     attempts = models.IntegerField(default=0)
     due_at = models.DateTimeField(db_default=Now())
+    # Which of Stripe's endpoints the first attempt went to: they know an identifier again for different spans.
+    namespace = models.CharField(max_length=2, blank=True)
     first_attempt_at = models.DateTimeField(null=True)
     # An attempt may have arrived without our being told so.
     is_doubtful = models.BooleanField(default=False)

@@ -30,7 +30,7 @@ class Step:
 
 def unit_atto_of(currency: str, unit_minor: int) -> int:
     """Work out what one pushed unit is worth, in atto of its currency."""
-    return unit_minor * 10 ** (18 - minor_digits(currency))
+    return unit_minor * int(10 ** (18 - minor_digits(currency)))
 
 
 def converted_atto(charge_nanousd: int, rate_nano: int) -> int:

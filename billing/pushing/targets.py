@@ -55,7 +55,7 @@ class Target:
 
 def find_target(customer: Customer, line: str) -> Target | Waiting:
     """Find where a customer's usage of a line goes."""
-    closed = PeriodClose.objects.filter(customer=customer).values_list("closed_until", flat=True).first()
+    closed = closed_until_of(customer)
     connection = (
         StripeConnection.objects.for_scope(customer.tenant, customer.mode)
         .exclude(status=StripeConnection.Status.DISCONNECTED)
@@ -77,6 +77,11 @@ def find_target(customer: Customer, line: str) -> Target | Waiting:
         period=_period_of(mapped),
         closed_until=closed,
     )
+
+
+def closed_until_of(customer: Customer) -> datetime | None:
+    """Say up to where a customer's invoices were told to be final."""
+    return PeriodClose.objects.filter(customer=customer).values_list("closed_until", flat=True).first()
 
 
 def held_because(mapped: CustomerMap | None) -> str:

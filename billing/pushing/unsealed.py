@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import connection
 
@@ -74,7 +75,7 @@ def take_slices(
     customer: Customer, line: str, *, until: datetime, since: date | None, edges: Sequence[datetime]
 ) -> list[Slice]:
     """Take a customer's usage of [since, until) out of the table, summed by hour and by period."""
-    given = {
+    given: dict[str, Any] = {
         "tenant": customer.tenant_id, "mode": customer.mode, "customer": customer.pk, "line": line,
         "until": until, "since": since, "edges": sorted(edges),
     }  # fmt: skip
