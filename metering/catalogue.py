@@ -19,7 +19,8 @@ def models_of(provider: str) -> tuple[str, ...]:
     measured = measured_models(provider)
     found: dict[str, str] = {}
     for name in (*_in_book(provider), *sorted(measured), *free_models_of(provider)):
-        found.setdefault(name.casefold(), name)
+        if not name.startswith("ft:"):  # a family of tuned models, each of which has a name of its own
+            found.setdefault(name.casefold(), name)
     free = frozenset(free_models_of(provider))
     return tuple(
         sorted(name for name in found.values() if not measured or name in free or limits_for(name, provider))
@@ -27,11 +28,11 @@ def models_of(provider: str) -> tuple[str, ...]:
 
 
 def _in_book(provider: str) -> list[str]:
-    """The book's names of models that are not marked as deprecated, families of tuned ones left out."""
+    """The book's names of models that are not marked as deprecated."""
     # As in base_prices: slow to import, and most processes never list anything.
     from genai_prices.data import providers
     from genai_prices.data_snapshot import find_provider_by_id
 
     source = find_provider_by_id(providers, provider)
     models = source.models if source else []
-    return [model.id for model in models if not model.deprecated and not model.id.startswith("ft:")]
+    return [model.id for model in models if not model.deprecated]
