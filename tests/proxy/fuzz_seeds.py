@@ -75,11 +75,9 @@ GEMINI: dict[str, Any] = {
     "generationConfig": {"maxOutputTokens": 50, "candidateCount": 1, "thinkingConfig": {"thinkingBudget": 5}},
 }
 SEEDS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("embed", {"model": MODEL, "input": ["hé", "b"], "encoding_format": "float"}),
-    (
-        "Embed",
-        {"content": {"parts": [{"text": "hé"}]}, "requests": [{"content": {"parts": [{"text": "b"}]}}]},
-    ),
+    ("/embeddings", {"model": MODEL, "input": ["hé", "b"], "encoding_format": "float"}),
+    ("batchEmbed", {"requests": [{"model": f"models/{MODEL}", "content": {"parts": [{"text": "b"}]}}]}),
+    ("embedContent", {"content": {"parts": [{"text": "hé"}]}, "taskType": "RETRIEVAL_QUERY"}),
     ("/chat/", CHAT),
     ("/completions", {"model": MODEL, "prompt": ["hé", "b"], "max_tokens": 9, "n": 2, "best_of": 2}),
     ("/moderations", {"model": MODEL, "input": "hé"}),

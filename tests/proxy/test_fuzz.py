@@ -23,7 +23,7 @@ from tests.proxy.echo import ANSWER, Echo
 from tests.proxy.fuzz_seeds import CHAT, SEEDS
 
 EXAMPLES = int(os.environ.get("FAREBOX_FUZZ_EXAMPLES", "120"))
-ROUTES = routes_to_prove()
+ROUTES = [(method, path.replace("canary", "sim-mini")) for method, path in routes_to_prove()]
 
 
 ODD = st.sampled_from((
@@ -57,13 +57,13 @@ def bodies(draw: st.DrawFn, seed: dict[str, Any]) -> bytes:
     for _ in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from(list(places(document))))
         if not path:
-            document[draw(st.text(max_size=8))] = draw(VALUES)
+            document[draw(st.text(max_size=8))] = copy.deepcopy(draw(VALUES))
             continue
         holder = document
         for name in path[:-1]:
             holder = holder[name]
         if draw(st.booleans()):
-            holder[path[-1]] = draw(VALUES)
+            holder[path[-1]] = copy.deepcopy(draw(VALUES))
         else:
             del holder[path[-1]]
     body = json.dumps(document, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
@@ -155,6 +155,7 @@ def test_a_route_takes_anything(proxy: Proxy, tenant: Tenant, echo: Echo, method
         for head in echo.heads
         if (found := re.search(rb"(?i)x-client-request-id: (\S+)", head))
     }
+    assert bool(sent) == (method == "POST")  # some of it was good enough to be sent
     assert len(sent) == len(echo.heads)  # nothing was sent without a hold
     wait_for(lambda: tenant.spent(budget)[1] == 0 or None)
     assert sent <= holds_booked(tenant)  # each has its row
