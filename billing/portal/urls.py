@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from billing.portal.views import customer, overview, requests, unresolved
+from billing.portal.views import (
+    customer,
+    overview,
+    requests,
+    stripe_connection,
+    stripe_customers,
+    unresolved,
+)
 from tenants.portal.urls import at
 from tenants.portal.urls import urlpatterns as tenants_urlpatterns
 
@@ -15,4 +22,23 @@ urlpatterns = [
     at("requests/", requests.requests, "requests"),
     at("requests/<str:request_id>/", requests.one_request, "request"),
     at("unresolved/", unresolved.unresolved, "unresolved"),
+    at("billing/", stripe_connection.stripe_connection, "stripe_connection"),
+    at("billing/check/", stripe_connection.stripe_check, "stripe_check"),
+    at("billing/webhook/", stripe_connection.stripe_hooks, "stripe_hooks"),
+    at("billing/disconnect/", stripe_connection.stripe_disconnect, "stripe_disconnect"),
+    at("billing/meters/new/", stripe_connection.stripe_meter_new, "stripe_meter_new"),
+    at(
+        "billing/meters/<str:meter_id>/archive/",
+        stripe_connection.stripe_meter_archive,
+        "stripe_meter_archive",
+    ),
+    at("billing/customers/", stripe_customers.stripe_customers, "stripe_customers"),
+    at("billing/customers/file/", stripe_customers.stripe_customers_file, "stripe_customers_file"),
+    at("billing/customers/match/", stripe_customers.stripe_customers_match, "stripe_customers_match"),
+    at("billing/customers/<str:customer_id>/", stripe_customers.stripe_customer, "stripe_customer"),
+    at(
+        "billing/customers/<str:customer_id>/act/",
+        stripe_customers.stripe_customer_act,
+        "stripe_customer_act",
+    ),
 ]

@@ -31,6 +31,7 @@ class Right(StrEnum):
     KEYS = "create and revoke keys"
     ACCOUNTS = "manage provider accounts"
     MONEY = "resolve unresolved money"
+    BILLING = "set up billing through Stripe"
     MEMBERS = "manage members"
 
 
@@ -42,6 +43,7 @@ RIGHTS: dict[Right, frozenset[str]] = {
     Right.KEYS: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.DEVELOPER}),
     Right.ACCOUNTS: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.DEVELOPER}),
     Right.MONEY: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.FINANCE}),
+    Right.BILLING: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.FINANCE}),
     Right.MEMBERS: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
 }
 
