@@ -85,13 +85,15 @@ def bound_messages(
     rule = rule_of(request.model)
     if rule is CountRule.RECIPE and provider not in _CLAUDE_HOSTS:
         rule = CountRule.BYTES
-    tools = _tools_of(request).plus(read_surroundings(request))
+    surroundings = read_surroundings(request)
+    tools = _tools_of(request).plus(surroundings)
     use = uses_of(tools.at_provider, allowances)
     limits = limits_for(request.model, "anthropic") or _NOTHING_KNOWN
     if counted_tokens is None:
         prompt = _prompt(request, rule, tools, allowances)
     else:
-        prompt = _counted_prompt(request, tools, counted_tokens)
+        # The endpoint takes no container, and is told nothing of its skills.
+        prompt = _counted_prompt(request, tools, counted_tokens + surroundings.piece.fixed_tokens)
     return _over_rounds(request, prompt, use, limits=limits, trigger_tokens=trigger_tokens)
 
 

@@ -16,8 +16,11 @@ from metering.usage_openai import read_counter
 
 Report = Mapping[str, Any]
 
-# Server tools that cost nothing beside their tokens. Source: Anthropic's "Pricing", read to 2026-11.
-_FREE_TOOLS = frozenset({"web_fetch", "tool_search"})
+# Server tools that cost nothing beside their tokens; code is billed by a container's hours, which no answer tells.
+# Source: Anthropic's "Pricing", read 2026-11-21.
+_FREE_TOOLS = frozenset({"web_fetch", "tool_search", "code_execution", "advisor"})
+# A sub-call of this type stands in the sum as well, whichever model it names.
+_OWN = "message"
 _ENDING = "_requests"
 _INPUT = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
@@ -30,7 +33,7 @@ def usage_from_anthropic(report: Report | None) -> Usage | None:
     if not report or read_counter(report, "output_tokens") is None:
         return None
     usage = _decompose(report)
-    billed = [_decompose(one) for one in _iterations(report) if not one.get("model")]
+    billed = [_decompose(one) for one in _iterations(report) if not _is_elsewhere(one)]
     # Compaction stands among the sub-calls alone, all else at the top as well.
     most = {name: max(getattr(usage, name), sum(getattr(one, name) for one in billed)) for name in _INPUT}
     output = max(usage.all_output_tokens, sum(one.all_output_tokens for one in billed))
@@ -63,7 +66,7 @@ def prompt_from_stream(start: Report | None) -> Usage | None:
 
 def usage_elsewhere(report: Report | None) -> list[tuple[str, Usage]]:
     """Decompose what other models were billed for within one call (an advisor, a fallback). Raises: UsageError."""
-    return [(str(one["model"]), _decompose(one)) for one in _iterations(report or {}) if one.get("model")]
+    return [(str(one["model"]), _decompose(one)) for one in _iterations(report or {}) if _is_elsewhere(one)]
 
 
 def merge_reports(start: Report | None, delta: Report | None) -> dict[str, Any]:
@@ -114,6 +117,10 @@ def _extras(report: Report) -> tuple[tuple[str, int], ...]:
 def _iterations(report: Report) -> list[Report]:
     listed = report.get("iterations")
     return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+
+
+def _is_elsewhere(iteration: Report) -> bool:
+    return bool(iteration.get("model")) and iteration.get("type") != _OWN
 
 
 def _part(report: Report, name: str) -> Report:

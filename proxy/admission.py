@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
 from enforcement.decisions import (
-    AlreadyDone,
-    BudgetState,
-    Crowded,
     Granted,
     Idempotency,
-    InProgress,
-    NotLoaded,
-    OtherBody,
-    Overloaded,
-    RateLimited,
-    Refused,
     Replayed,
     Reservation,
     ReserveOutcome,
     Stale,
     Turned,
-    UnknownCustomer,
 )
 from enforcement.errors import EnforcementUnavailable
 from enforcement.policies import ProviderAccount
+from metering.allowances import Allowances
 from metering.errors import RequestShapeError, Uncountable, UnpricedModel
 from metering.events import EventBody, encode_body
 from metering.ids import make_hold_id
-from metering.money import format_usd
 from metering.prices import Price
 from metering.quote import BoundClass, InputBound, Quote, quote_for
 from metering.rates import FREE, split_tier
-from metering.windows import NEVER_MS
 from proxy.accounts import Tenant, is_allowed, markup_for
+from proxy.asgi import Headers
 from proxy.bodies import aside
 from proxy.callers import Caller, Callers
 from proxy.clock import Clock
+from proxy.counting import Asking, Counts
 from proxy.errors import Refusal
-from proxy.providers.base import Call, Dialect
+from proxy.outcomes import refusal_of
+from proxy.providers.base import Call, Countable, Dialect
 from proxy.randomness import take_80_bits
 from proxy.requests import Asked
 
@@ -102,6 +93,7 @@ class Request:
     started_ms: int
     body_bytes: int
     idempotency: tuple[str, str] | None = None  # digests of the key's name and of the body, key still unknown
+    sent: Headers = field(default_factory=list)  # the caller's own headers; a dialect may forward some
 
 
 @dataclass(slots=True)
@@ -116,8 +108,11 @@ class Admitted:
 class Admission:
     """Judges requests and claims their money."""
 
-    def __init__(self, callers: Callers, reserver: Reserver, clock: Clock) -> None:
+    def __init__(
+        self, callers: Callers, reserver: Reserver, clock: Clock, *, counts: Counts | None = None
+    ) -> None:
         self._callers = callers
+        self._counts = counts
         self._reserver = reserver
         self._clock = clock
 
@@ -155,20 +150,34 @@ class Admission:
 
     async def _judged(self, request: Request, *, newer_than_ms: int) -> Plan:
         caller = await self._find(request, newer_than_ms=newer_than_ms)
-        return await aside(request.body_bytes, self._judge, request, caller)
+        counted_tokens = await self._counted(request, caller)
+        return await aside(request.body_bytes, self._judge, request, caller, counted_tokens)
+
+    async def _counted(self, request: Request, caller: Caller) -> int | None:
+        """Ask for the provider's own count, where the account wants that and our bound is not exact already."""
+        call, dialect = request.call, request.dialect
+        account, model = caller.tenant.account_for(call.model, dialect.name)
+        if self._counts is None or not account.counts_exactly or not isinstance(call, Countable):
+            return None
+        _check_allowed(caller, account, model)
+        if await aside(request.body_bytes, _is_exact, call, account, model, caller.tenant.allowances):
+            return None
+        traits = dialect.traits_of(account.provider)
+        headers = dialect.upstream_headers(caller.tenant.credential_of(account), request.sent, traits)
+        return await self._counts.find(call, Asking(account, model, traits, headers, request.body_bytes))
 
     async def _find(self, request: Request, *, newer_than_ms: int) -> Caller:
         parsed = self._callers.parse(request.asked.key_text)
         return await self._callers.find(parsed, request.asked.customer, newer_than_ms=newer_than_ms)
 
-    def _judge(self, request: Request, caller: Caller) -> Plan:
+    def _judge(self, request: Request, caller: Caller, counted_tokens: int | None) -> Plan:
         call, tenant = request.call, caller.tenant
         account, model = tenant.account_for(call.model, request.dialect.name)
         _check_allowed(caller, account, model)
         markup_bp, markup_fixed_nanousd = markup_for(caller.markup, model)
         try:
             price = FREE if call.is_free else self._price(request, tenant, account, model)
-            bound = call.bound(model, provider=account.provider, allowances=tenant.allowances)
+            bound = _bound(call, account, model, tenant.allowances, counted_tokens)
             quote = quote_for(
                 bound,
                 call.cap(model, provider=account.provider, policy=tenant.policy),
@@ -239,6 +248,29 @@ class Admission:
         )
 
 
+def _bound(
+    call: Call,
+    account: ProviderAccount,
+    model: str,
+    allowances: Allowances,
+    counted_tokens: int | None = None,
+) -> InputBound:
+    if counted_tokens is None or not isinstance(call, Countable):
+        return call.bound(model, provider=account.provider, allowances=allowances)
+    return call.bound_counted(model, counted_tokens, provider=account.provider, allowances=allowances)
+
+
+def _is_exact(call: Call, account: ProviderAccount, model: str, allowances: Allowances) -> bool:
+    """Whether a count would tell no more than our own bound, or nothing of what is wrong with a request."""
+    try:
+        bound = _bound(call, account, model, allowances)
+    except Uncountable:
+        return False
+    except RequestShapeError:
+        return True
+    return bound.bound_class is BoundClass.EXACT
+
+
 def _check_allowed(caller: Caller, account: ProviderAccount, model: str) -> None:
     allowed = (caller.key.models_allowed, caller.customer.models_allowed if caller.customer else ())
     if not all(is_allowed(globs, model, account) for globs in allowed):
@@ -281,109 +313,3 @@ def _event(request: Request, plan: Plan) -> EventBody:
         run_id=request.asked.run_id,
         tags=dict(request.asked.tags),
     )
-
-
-def refusal_of(outcome: ReserveOutcome) -> Refusal:
-    """Put into words why a request was not granted.
-
-    Raises: EnforcementUnavailable where it is not the caller's doing.
-    """
-    match outcome:
-        case Refused(budget):
-            return _exceeded(budget)
-        case Crowded(budget, retry_after_ms):
-            return Refusal(
-                "budget_in_flight",
-                f"budget {budget.budget_id} has room for this request only once calls in flight have ended: "
-                f"${format_usd(budget.held_nanousd)} are held",
-                numbers=_numbers(budget),
-                retry_after_ms=max(1, retry_after_ms),
-            )
-        case RateLimited(limit_id, kind, retry_after_ms):
-            what = "calls in flight" if kind == "in_flight" else "requests"
-            return Refusal(
-                "rate_limited",
-                f"too many {what} under limit {limit_id}",
-                numbers={"limit_id": limit_id, "limited": kind},
-                retry_after_ms=max(1, retry_after_ms),
-            )
-        case UnknownCustomer(reason, retry_after_ms):
-            return _unknown_customer(reason, retry_after_ms)
-        case _:
-            return _unusual(outcome)
-
-
-def _unusual(outcome: ReserveOutcome) -> Refusal:
-    match outcome:
-        case InProgress(request_id):
-            return Refusal(
-                "request_in_progress",
-                f"a request with this Idempotency-Key is under way as {request_id}",
-                numbers={"request_id": request_id},
-            )
-        case AlreadyDone(request_id, cost_nanousd):
-            return Refusal(
-                "already_done",
-                f"a request with this Idempotency-Key was served as {request_id}",
-                numbers={"request_id": request_id, "cost_usd": format_usd(cost_nanousd)},
-            )
-        case OtherBody(request_id):
-            return Refusal(
-                "idempotency_mismatch",
-                f"this Idempotency-Key came before with another body, as {request_id}",
-                numbers={"request_id": request_id},
-            )
-        case NotLoaded(budget_id):
-            raise EnforcementUnavailable(f"budget {budget_id} is being loaded; not loaded is never empty")
-        case Overloaded(reason):
-            raise EnforcementUnavailable(f"admission is paused: {reason}")
-        case _:
-            raise EnforcementUnavailable(f"the reservation was answered {type(outcome).__name__}")
-
-
-def _unknown_customer(reason: str, retry_after_ms: int) -> Refusal:
-    if reason == "too_many":
-        return Refusal(
-            "rate_limited",
-            "too many customers were seen for the first time this hour",
-            numbers={"limited": "new_customers"},
-            retry_after_ms=max(1, retry_after_ms),
-        )
-    if reason == "no_default":
-        return Refusal(
-            "customer_unknown", "this customer is not known, and no default budget is set for unknown ones"
-        )
-    raise EnforcementUnavailable("this customer is only just being made known here; try again")
-
-
-def _exceeded(budget: BudgetState) -> Refusal:
-    turns = _iso(budget.window_end_ms)
-    return Refusal(
-        "budget_exceeded",
-        f"budget {budget.budget_id} has ${format_usd(budget.left_nanousd)} left of "
-        f"${format_usd(budget.limit_nanousd)}; this request needs at least ${format_usd(budget.needed_nanousd)}. "
-        + (
-            f"The budget's window turns at {turns}"
-            if turns
-            else "The budget's window does not turn: raise its limit"
-        ),
-        numbers=_numbers(budget),
-    )
-
-
-def _numbers(budget: BudgetState) -> dict[str, str | int | None]:
-    return {
-        "budget_id": budget.budget_id,
-        "limit_usd": format_usd(budget.limit_nanousd),
-        "spent_usd": format_usd(budget.spent_nanousd),
-        "held_usd": format_usd(budget.held_nanousd),
-        "left_usd": format_usd(budget.left_nanousd),
-        "needed_usd": format_usd(budget.needed_nanousd),
-        "resets_at": _iso(budget.window_end_ms),
-    }
-
-
-def _iso(at_ms: int) -> str | None:
-    if at_ms >= NEVER_MS:
-        return None
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -42,6 +42,11 @@ def edited(body: bytes, changes: Mapping[str, object]) -> bytes:
     return _encode(fields)
 
 
+def picked(body: bytes, names: frozenset[str]) -> bytes:
+    """Return a body with some of its outermost fields alone. Raises: msgspec.DecodeError when it is no object."""
+    return _encode({name: value for name, value in _fields.decode(body).items() if name in names})
+
+
 def with_member(body: bytes, name: str, member: Mapping[str, object]) -> dict[str, object]:
     """Return an outermost object field with some members set, its others as they were."""
     raw = _fields.decode(body).get(name)

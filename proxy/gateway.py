@@ -11,6 +11,7 @@ from proxy.addresses import Origins
 from proxy.admission import Admission
 from proxy.callers import Callers
 from proxy.clock import Clock
+from proxy.counting import CountingDoor, Counts
 from proxy.ending import Ending
 from proxy.flights import Flights
 from proxy.logs import flush_requests
@@ -45,11 +46,15 @@ class Gateway:
             policies_max=settings.policies_max,
         )
         self.models = Models(self.callers, clock)
-        self.door = Door(Origins(settings), self.holds)
+        origins = Origins(settings)
+        self.door = Door(origins, self.holds)
+        self.counting_door = CountingDoor(origins)
         self.pipeline = Pipeline(
             settings,
             callers=self.callers,
-            admission=Admission(self.callers, self.holds, clock),
+            admission=Admission(
+                self.callers, self.holds, clock, counts=Counts(self.counting_door, self.metrics)
+            ),
             door=self.door,
             ending=Ending(self.holds, self.metrics, clock),
             clock=clock,

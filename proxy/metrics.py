@@ -46,6 +46,7 @@ class Metrics:
         self.alarms: dict[str, int] = defaultdict(
             int
         )  # overrun, zero_usage, impossible_usage, unpriced_usage, unrecorded_end, abandoned
+        self.counts: dict[str, int] = defaultdict(int)  # prompts asked about: counted, remembered, failed
         self.policy_reads = 0  # policy documents read from Redis: while nothing changes there are none
         self.cost_to_quote = Histogram(RATIOS)
         self.overhead_seconds = Histogram(
@@ -62,6 +63,7 @@ class Metrics:
             ("farebox_requests_total", "code", self.requests),
             ("farebox_ends_total", "basis", self.ends),
             ("farebox_alarms_total", "alarm", self.alarms),
+            ("farebox_counts_total", "outcome", self.counts),
         ):
             yield f"# TYPE {name} counter"
             for value, number in sorted(counted.items()):

@@ -121,7 +121,15 @@ class Pipeline:
         if asked.idempotency_key:
             digests = idempotency_digests(asked, key_id=parsed.digest, route=route, body=body)
         return Request(
-            exchange.request_id, route, dialect, asked, call, self._clock.now_ms(), len(body), digests
+            exchange.request_id,
+            route,
+            dialect,
+            asked,
+            call,
+            self._clock.now_ms(),
+            len(body),
+            digests,
+            exchange.scope["headers"],
         )
 
     async def _dispatch(

@@ -18,10 +18,10 @@ from metering.anthropic import (
 from metering.anthropic_request import decode_counted_model
 from metering.limits import limits_for
 from metering.quote import BoundClass, InputBound, OutputCap
-from proxy.bodies import edited
-from proxy.providers.anthropic_answers import MessagesTap, read_answer
+from proxy.bodies import edited, picked
+from proxy.providers.anthropic_answers import MessagesTap, read_answer, read_count
 from proxy.providers.anthropic_errors import AnthropicErrors
-from proxy.providers.base import Prepared, Report, Traits, Verdict, forwarded
+from proxy.providers.base import CountingRequest, Prepared, Report, Traits, Verdict, forwarded
 
 # The API's version where the caller names none. Source: Anthropic's "Versions", read to 2026-11.
 VERSION = "2023-06-01"
@@ -39,6 +39,15 @@ VERDICTS: Mapping[int, Verdict] = {
     529: Verdict.NOT_BILLED,  # overloaded
 }
 _TRAITS = Traits(verdicts=VERDICTS)
+COUNTING_PATH = "/v1/messages/count_tokens"
+# What a prompt is made of; the endpoint takes no other field. Source: Anthropic's API reference, "Count tokens in a
+# Message", read 2026-11-21.
+COUNTED_FIELDS = frozenset(
+    (
+        *("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "mcp_servers"),
+        *("context_management", "output_config", "output_format", "speed"),
+    )
+)
 
 
 class MessagesCall:
@@ -85,6 +94,23 @@ class MessagesCall:
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
         return self._as(model).thinks
+
+    def counting(self, model: str, traits: Traits) -> CountingRequest:
+        """What to ask Anthropic for the count of this prompt: the fields that make it up."""
+        fields = picked(self._body, COUNTED_FIELDS)
+        return CountingRequest(COUNTING_PATH, edited(fields, {"model": model}))
+
+    def read_count(self, body: bytes) -> int:
+        """Read a count, in tokens. Raises: UsageError for what is none."""
+        return read_count(body)
+
+    def bound_counted(
+        self, model: str, counted_tokens: int, *, provider: str, allowances: Allowances
+    ) -> InputBound:
+        """Bound the prompt by Anthropic's count. Raises: Uncountable for what no count covers."""
+        return bound_messages(
+            self._as(model), provider=provider, allowances=allowances, counted_tokens=counted_tokens
+        )
 
     def _as(self, model: str) -> MessagesRequest:
         request = self._request
@@ -163,7 +189,7 @@ class AnthropicCount:
     """The dialect of ``POST /v1/messages/count_tokens``."""
 
     name = "anthropic"
-    _path = "/v1/messages/count_tokens"
+    _path = COUNTING_PATH
     errors = AnthropicErrors()
 
     def decode(self, body: bytes) -> CountCall:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from enforcement.policies import TenantPolicy
 from metering.allowances import Allowances
@@ -132,6 +132,30 @@ class Call(Protocol):
 
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountingRequest:
+    """What a provider counts for nothing: where it is asked, and the part of the body that is taken there."""
+
+    path: str
+    body: bytes
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """A call whose prompt its provider may count for nothing; any other is bounded here alone."""
+
+    def counting(self, model: str, traits: Traits) -> CountingRequest | None:
+        """What to ask for the count of this prompt; None where there is nothing to ask."""
+
+    def read_count(self, body: bytes) -> int:
+        """Read a count, in tokens. Raises: UsageError for what is none."""
+
+    def bound_counted(
+        self, model: str, counted_tokens: int, *, provider: str, allowances: Allowances
+    ) -> InputBound:
+        """Bound the prompt by its provider's count. Raises: Uncountable for what no count covers."""
 
 
 class Tap(Protocol):

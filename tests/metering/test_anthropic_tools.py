@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from metering.allowances import ALLOWANCE_TOKENS_MAX
+from metering.allowances import ALLOWANCE_TOKENS_MAX, Allowances
+from metering.anthropic import bound_messages
 from metering.anthropic_models import (
     ADVISOR_PROMPT_TOKENS,
     COMPACTION_OUTPUT_TOKENS,
@@ -16,8 +17,8 @@ from metering.anthropic_models import (
 )
 from metering.anthropic_rounds import Added, rounds_of
 from metering.errors import RequestShapeError, Uncountable
-from metering.quote import BoundClass
-from tests.metering.messages import allowed, bound
+from metering.quote import TEXT_BUCKETS, BoundClass
+from tests.metering.messages import allowed, bound, request
 
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
 FETCH: dict[str, Any] = {"type": "web_fetch_20250910", "name": "web_fetch"}
@@ -251,3 +252,24 @@ def test_tools_are_remembered_with_what_they_come_to() -> None:
     assert bound(tools=tools) == bound(tools=tools)
     assert bound(tools=tools).rounds == 4
     assert set(SERVER_TOOLS) >= {"web_search", "web_fetch", "code_execution"}
+
+
+def test_anthropics_own_count_stands_for_the_first_prompt() -> None:
+    file = {"type": "document", "source": {"type": "file", "file_id": "f"}}
+    found = bound_messages(request(content=[file]), counted_tokens=1_000)
+    assert (found.tokens, found.bound_class) == (1_020, BoundClass.EXACT)
+    assert found.text_buckets == ("input",)
+    assert bound_messages(request(), counted_tokens=49).tokens == 49
+    cached = request(content=[{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}])
+    assert "cache_write_5m" in bound_messages(cached, counted_tokens=10).text_buckets
+    novel = bound_messages(request(content=[{"type": "novel"}]), counted_tokens=10)
+    assert novel.text_buckets == TEXT_BUCKETS
+    skilled = bound_messages(request(container={"skills": [{"skill_id": "x"}]}), counted_tokens=10)
+    assert skilled.tokens >= 10 + SKILL_TOKENS
+
+
+def test_a_count_is_of_the_first_prompt_alone() -> None:
+    asked = request(tools=[SEARCH | {"max_uses": 1}])
+    found = bound_messages(asked, counted_tokens=1_000, allowances=Allowances({"web_search": 5_000}))
+    assert found.tokens == 1_020 + (1_020 + CAP + 5_000) + (1_020 + 2 * CAP + 5_000)
+    assert found.bound_class is BoundClass.EMPIRICAL

@@ -158,3 +158,25 @@ def test_another_models_sub_call_is_told_apart() -> None:
 def test_a_report_that_cannot_be_true_is_an_error(raw: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         usage_from_anthropic(raw)
+
+
+def test_a_sub_call_that_names_the_calls_own_model_is_in_the_sum_already() -> None:
+    told = report(
+        input_tokens=30,
+        output_tokens=3,
+        iterations=[
+            {"type": "message", "model": "claude-x", "input_tokens": 10, "output_tokens": 1},
+            {"type": "message", "model": "claude-x", "input_tokens": 20, "output_tokens": 2},
+        ],
+    )
+    usage = usage_from_anthropic(told)
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (30, 3)
+    assert usage_elsewhere(told) == []
+
+
+def test_code_and_fetching_have_no_fee_of_their_own() -> None:
+    used = {"web_fetch_requests": 2, "code_execution_requests": 3, "web_search_requests": 1}
+    usage = usage_from_anthropic(report(server_tool_use=used))
+    assert usage is not None
+    assert usage.extras == (("web_search", 1),)
