@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from billing.ledger.recorder import Recorder
 from billing.models import CustomerMap, StripeConnection, StripeMeter, Unsealed
 from billing.stripe.gateway import API_VERSION
 from tenants.models import Customer, Tenant
+from tenants.publishing import shared_control
 from tests.billing.conftest import Streams, body_of
+from tests.billing.stripe.conftest import here, stripe, stripe_running
 from tests.factories import make_customer, make_tenant
+from tests.simulators.stripe.conftest import Stripe
+
+if TYPE_CHECKING:
+    from tests.billing.pushing.shop import Shop
+
+__all__ = ["here", "stripe", "stripe_running"]
 
 CENT = 10_000_000
 # An hour that is over, on the hour.
@@ -103,3 +113,13 @@ def billed(till: Till) -> Till:
     connect(till.tenant)
     map_customer(till.customer)
     return till
+
+
+@pytest.fixture
+def shop(till: Till, here: Stripe, redis_client: redis.Redis) -> Iterator[Shop]:
+    """Acme's customer with a connected stand-in Stripe."""
+    from tests.billing.pushing.shop import open_shop
+
+    shared_control.cache_clear()
+    yield open_shop(till, here)
+    shared_control.cache_clear()
