@@ -105,7 +105,7 @@ def make_billing(holding: Holding) -> tuple[StripeMeter, CustomerMap]:
     """A connection to Stripe without a key, with a meter and the holding's customer mapped."""
     scope = {"tenant": holding.tenant, "mode": holding.customer.mode}
     mark = holding.customer.pk.removeprefix("cus_")
-    connection = StripeConnection.objects.create(**scope, api_version="2026-10-28.endive", status="ok")
+    connection = StripeConnection.objects.create(**scope, api_version="2026-05-27.dahlia", status="ok")
     meter = StripeMeter.objects.create(
         **scope, connection=connection, currency="usd", stripe_meter_id=f"mtr_{mark}", event_name="usage"
     )

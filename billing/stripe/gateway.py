@@ -21,7 +21,8 @@ from billing.errors import StripeFailed
 from billing.stripe import objects, reading
 from billing.stripe.outcomes import ACCEPTED, CLASHED, Outcome, Refusal, outcome_of
 
-API_VERSION = "2026-10-28.endive"
+# The version whose description our stand-in is checked against; the library itself would ask for its own.
+API_VERSION = "2026-05-27.dahlia"
 STRIPE_HOST = "api.stripe.com"
 TIMEOUT_S = 10.0
 PAGE_MAX = 100

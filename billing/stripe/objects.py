@@ -1,6 +1,6 @@
 """Stripe's objects as far as we look at them, as values; amounts are whole minor units of the currency.
 
-Each ``read_…`` takes the object as the library hands it out, a plain dictionary. Source: API version 2026-10-28.endive.
+Each ``read_…`` takes the object as the library hands it out, a plain dictionary. Source: API version 2026-05-27.dahlia.
 """
 
 from __future__ import annotations

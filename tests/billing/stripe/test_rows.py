@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def _connection(name: str, mode: str = "test") -> StripeConnection:
     return StripeConnection.objects.create(
-        tenant=make_tenant(name), mode=mode, api_version="2026-10-28.endive"
+        tenant=make_tenant(name), mode=mode, api_version="2026-05-27.dahlia"
     )
 
 
