@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
 from metering.allowances import NONE, Allowances
+from metering.chat_beside import (
+    ALLOWABLE,
+    UNBOUNDED,
+    compact,
+    count_json,
+    count_looked_up,
+    count_tools,
+    refuse_unbounded,
+)
+from metering.chat_families import NamedFamily, named_family, plain_name
 from metering.chat_messages import (
+    count_media,
     count_message,
     message_rule_of,
     read_message,
     refuse_long_cache,
-    refuse_unbounded_parts,
     text_of,
 )
+from metering.chat_named import count_named
+from metering.chat_parts import Parts, no_picture, size_of
 from metering.chat_request import ChatRequest, is_given, parse_unique
-from metering.count_cache import CountCache
-from metering.errors import RequestShapeError, Uncountable
-from metering.model_families import CountRule, Family, family_of
+from metering.empirical import constant
+from metering.errors import RequestShapeError
+from metering.images import Pictures, image_tokens
+from metering.model_families import CountRule, Family, family_of, image_rule_of
+from metering.providers import Provider, find_provider, leaves_thinking_out
 from metering.quote import BoundClass, InputBound
-from metering.tokens import Encoding, byte_bound, count, encoding_for
+from metering.tokens import byte_bound, encoding_for
+
+__all__ = ["ALLOWABLE", "UNBOUNDED", "bound_chat"]
 
 # OpenAI writes to its cache unasked (gpt-5.6 on) and has one lifetime; no request of its dialect causes the other.
 _TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m")
@@ -31,33 +45,20 @@ _TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m")
 _PRIMING_TOKENS = 3
 _SIM_MESSAGE_TOKENS = 4
 _SIM_REQUEST_TOKENS = 2
-_SCHEMA_TOKENS = 16
+# Each with its reason, source and sample in data/empirical.toml.
+_SCHEMA_TOKENS = constant("chat", "schema_tokens")
+_GRAMMAR_TOKENS = constant("chat", "grammar_tokens")
+_MARGIN_TOKENS = constant("chat", "margin_tokens")
+_MARGIN_PERCENT = constant("chat", "margin_percent")
+_ELSEWHERE_TOKENS = constant("chat", "elsewhere_tokens")
 # A template's own preamble where the model is not known to us; with tools some write a page of instructions.
 _TEMPLATE_TOKENS = 512
 _TEMPLATE_TOOLS_TOKENS = 1024
-# The margin of the fitted recipe: 1 of 1,285 recorded requests came out above it.
-_MARGIN_TOKENS = 4
-_MARGIN_DIVISOR = 100
-
-# Fields whose price or size nobody knows before the call.
-UNBOUNDED = {
-    "prediction": "rejected prediction tokens are billed as output beyond the cap",
-    "web_search_options": "searches and what they add to the prompt are billed on top",
-    "search_parameters": "searches and what they add to the prompt are billed on top",
-    "plugins": "what a plugin adds to the prompt or the bill is not known",
-    "models": "the call may be routed to a model that was not priced",
-    "chat_template": "a template may repeat the prompt any number of times",
-    "best_of": "answers that are generated and thrown away are billed",
-    "data_sources": "what is looked up and added to the prompt is not in the request",
-    "enable_search": "searches and what they add to the prompt are billed on top",
-    "extra_body": "it may name a prompt that was cached elsewhere",
-    "preset": "the call may be routed to a model that was not priced",
-}
+# A token of sound is a tenth of a second. Source: OpenAI's guide "Managing costs" of its Realtime API, read to 2026-11.
+_AUDIO_TOKENS_PER_SECOND = 10
 # Groq's compound systems took up to 100 times their visible prompt in recorded calls.
 _ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research")
-# Who serves OpenAI's models with OpenAI's tokenizers and framing.
-_OPENAI_HOSTS = frozenset({"openai", "azure"})
-_recent: CountCache[int] = CountCache(8192)
+_THINKING_ROUNDS = 2  # the answer, and as much again of thinking that its cap leaves out
 
 
 def bound_chat(
@@ -65,23 +66,76 @@ def bound_chat(
 ) -> InputBound:
     """Bound a chat request's prompt tokens from above.
 
-    A name such as ``gpt-4o`` says how tokens are counted only where the provider is who made it.
-
+    A name such as ``gpt-4o`` says how tokens are counted only where the provider is known to serve that model by it.
     Raises: Uncountable for a part without a known bound; RequestShapeError for a message of no known shape.
     """
-    for name, why in UNBOUNDED.items():
-        if is_given(getattr(request, name)):
-            raise Uncountable(name, why)
-    if _goes_round(request.model):
-        raise Uncountable(
-            "model", "a model that searches or runs tools by itself re-bills the prompt every round"
-        )
+    refuse_unbounded(request)
+    known = find_provider(provider)
+    found = _bound_by_name(request, provider, known, allowances)
+    if known and leaves_thinking_out(known.cap_leaves_out, request.model):
+        if not isinstance(parse_unique(request.reasoning, "reasoning"), dict | None):
+            raise RequestShapeError("reasoning must be an object", "reasoning")
+        found = msgspec.structs.replace(found, rounds=_THINKING_ROUNDS)
+    return found
+
+
+def _bound_by_name(
+    request: ChatRequest, provider: str, known: Provider | None, allowances: Allowances
+) -> InputBound:
     family = family_of(request.model)
     if family.rule is CountRule.WORDS:
-        return _bound(_count_words(request), BoundClass.EXACT)
-    if family.rule is CountRule.BYTES or provider not in _OPENAI_HOSTS:
-        return _bound(_count_bytes(request), BoundClass.HARD)
-    return _bound_tokens(request, family)
+        return _bound_words(request, allowances)
+    tokenizers = known.tokenizers if known else "unknown"
+    if tokenizers == "openai" and family.rule is not CountRule.BYTES:
+        return _bound_tokens(request, family, _openai_parts(request.model, allowances))
+    named = named_family(request.model, provider) if tokenizers != "unknown" else None
+    # Where names are OpenAI's, another vendor's says nothing; those that Azure's customers choose do.
+    if named is not None and (tokenizers == "named" or named.providers):
+        return _bound_named(request, named, known, allowances)
+    plain = plain_name(request.model)
+    elsewhere = family_of(plain)
+    if tokenizers == "named" and elsewhere.rule not in (CountRule.BYTES, CountRule.WORDS):
+        there = msgspec.structs.replace(request, model=plain)
+        parts = _openai_parts(plain, allowances)
+        return _bound_tokens(there, elsewhere, parts, more_tokens=_ELSEWHERE_TOKENS)
+    return _bound_bytes(request, known, allowances)
+
+
+def _openai_parts(model: str, allowances: Allowances) -> Parts:
+    """How parts that are not text are bounded on OpenAI's models."""
+    rule = image_rule_of(model)
+    if rule is None:
+        return Parts(allowances, picture=no_picture, sound=_seconds_tokens)
+    return Parts(
+        allowances,
+        picture=lambda url, detail: image_tokens(rule, url, detail),
+        sound=_seconds_tokens,
+        page_picture_tokens=image_tokens(rule, "", "high"),
+    )
+
+
+def _seconds_tokens(seconds: int) -> int:
+    return seconds * _AUDIO_TOKENS_PER_SECOND
+
+
+def _pictures_of(family: NamedFamily | None, known: Provider | None) -> Pictures | None:
+    return (known.pictures if known else None) or (family.pictures if family else None)
+
+
+def _parts_by(pictures: Pictures | None, family: NamedFamily | None, allowances: Allowances) -> Parts:
+    return Parts(
+        allowances,
+        picture=(lambda url, detail: pictures.tokens(size_of(url))) if pictures else no_picture,
+        sound=family.audio.tokens if family and family.audio else None,
+    )
+
+
+def _rounds_tokens(request: ChatRequest, parts: Parts) -> int:
+    """Return what the tenant lets stand for the rounds of a model that searches or runs tools by itself."""
+    if not _goes_round(request.model):
+        return 0
+    why = "a model that searches or runs tools by itself re-bills the prompt every round"
+    return parts.allow("server_tool", "model", why)
 
 
 @lru_cache(maxsize=4096)
@@ -89,94 +143,75 @@ def _goes_round(model: str) -> bool:
     return _ROUNDS.search(model) is not None
 
 
-def _bound(tokens: int, bound_class: BoundClass, images: int = 0) -> InputBound:
-    return InputBound(tokens, bound_class, image_tokens=images, text_buckets=_TEXT_BUCKETS)
+def _bound(tokens: int, bound_class: BoundClass, parts: Parts) -> InputBound:
+    return InputBound(
+        tokens,
+        BoundClass.EMPIRICAL if parts.allowed else bound_class,
+        audio_tokens=parts.audio_tokens,
+        image_tokens=parts.image_tokens,
+        text_buckets=_TEXT_BUCKETS,
+    )
 
 
-def _bound_tokens(request: ChatRequest, family: Family) -> InputBound:
+def _bound_tokens(request: ChatRequest, family: Family, parts: Parts, *, more_tokens: int = 0) -> InputBound:
     encoding = encoding_for(request.model)
-    plain = family.rule is CountRule.FRAMING
     rule = message_rule_of(request.model)
+    plain = True
     exact = bound = _PRIMING_TOKENS
-    images = 0
     for place, raw in enumerate(request.messages):
-        message = count_message(raw, place, rule)
+        message = count_message(raw, place, rule, parts)
         plain = plain and message.plain
         exact += message.tokens
-        bound += message.tokens + message.surcharge_tokens
-        images += message.image_tokens
-    beside = _count_beside(request, family, encoding)
-    if plain and not beside:
-        return _bound(exact, BoundClass.EXACT)
-    bound += beside + family.request_tokens
-    return _bound(bound + max(_MARGIN_TOKENS, -(-bound // _MARGIN_DIVISOR)), BoundClass.EMPIRICAL, images)
-
-
-def _count_beside(request: ChatRequest, family: Family, encoding: Encoding) -> int:
-    """What stands in the prompt beside the messages: tools and the schema of the answer."""
-    tokens = 0
-    for name in ("tools", "functions"):
-        raw = getattr(request, name)
-        if is_given(raw):
-            _refuse_server_tools(raw, name)
-            tokens += _json_tokens(raw, name, encoding) + family.tools_tokens
+        bound += message.tokens + (0 if message.plain else message.surcharge_tokens)
+    beside = count_looked_up(request, parts) + _rounds_tokens(request, parts)
+    tools = count_tools(request, encoding, parts)
+    if tools.number:
+        beside += tools.tokens + tools.run_tokens + family.tools_tokens
+        beside += tools.grammars * _GRAMMAR_TOKENS
     if request.answer_type not in ("", "text", "json_object"):
-        tokens += _json_tokens(request.response_format, "response_format", encoding) + _SCHEMA_TOKENS
-    return tokens
+        beside += count_json(request.response_format, "response_format", encoding) + _SCHEMA_TOKENS
+    plain = plain and not beside
+    if plain and family.rule is CountRule.FRAMING and not more_tokens:
+        return _bound(exact, BoundClass.EXACT, parts)
+    bound += beside + family.request_tokens + more_tokens + len(request.messages) * family.message_tokens
+    least = family.margin_tokens if plain else _MARGIN_TOKENS
+    margin = max(least, -(-bound * _MARGIN_PERCENT // 100))
+    return _bound(bound + margin, BoundClass.EMPIRICAL, parts)
 
 
-def _json_tokens(raw: msgspec.Raw, name: str, encoding: Encoding) -> int:
-    content = bytes(raw)
-    key = _recent.key_of(content, encoding.encode())
-    tokens = _recent.get(key)
-    if tokens is None:
-        tokens = count(_compact(parse_unique(content, name)), encoding)
-        _recent.put(key, tokens)
-    return tokens
+def _bound_named(
+    request: ChatRequest, family: NamedFamily, known: Provider | None, allowances: Allowances
+) -> InputBound:
+    parts = _parts_by(_pictures_of(family, known), family, allowances)
+    tokens = count_named(request, family, parts) + _rounds_tokens(request, parts)
+    return _bound(tokens, BoundClass.EMPIRICAL, parts)
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _refuse_server_tools(raw: msgspec.Raw, name: str) -> None:
-    """A tool that runs at the provider adds prompts and fees that nobody knows before the call."""
-    tools = parse_unique(raw, name)
-    if not isinstance(tools, list):
-        raise RequestShapeError(f"{name} must be a list", name)
-    for place, tool in enumerate(tools):
-        kind = tool.get("type", "function") if isinstance(tool, dict) else None
-        if kind not in ("function", "custom"):
-            raise Uncountable(
-                f"{name}[{place}]", "tools that run at the provider re-bill the prompt every round"
-            )
-        for marked in (tool, tool.get(kind)):
-            if isinstance(marked, dict):
-                refuse_long_cache(marked.get("cache_control"), f"{name}[{place}]")
-
-
-def _count_words(request: ChatRequest) -> int:
+def _bound_words(request: ChatRequest, allowances: Allowances) -> InputBound:
     """The simulator's published rule: words of the messages' text, bytes of what stands beside them."""
+    parts = Parts(allowances, picture=lambda url, detail: 0)
     tokens = _SIM_REQUEST_TOKENS
     for place, raw in enumerate(request.messages):
-        texts = text_of(read_message(raw, place), place)
+        message = read_message(raw, place)
+        texts = text_of(message, place)
         tokens += _SIM_MESSAGE_TOKENS + sum(len(text.split()) for text in texts)
+        tokens += count_media(message, place, parts)
     for name in ("tools", "response_format"):
         raw = getattr(request, name)
         if is_given(raw):
-            tokens += byte_bound(_compact(parse_unique(raw, name)))
-    return tokens
+            tokens += byte_bound(compact(parse_unique(raw, name)))
+    return _bound(tokens, BoundClass.EXACT, parts)
 
 
-def _count_bytes(request: ChatRequest) -> int:
+def _bound_bytes(request: ChatRequest, known: Provider | None, allowances: Allowances) -> InputBound:
     """Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template."""
-    for place, raw in enumerate(request.messages):
-        refuse_unbounded_parts(read_message(raw, place), place)
-    refuse_long_cache(parse_unique(request.cache_control, "cache_control"), "body")
+    parts = _parts_by(_pictures_of(None, known), None, allowances)
     tokens = request.body_bytes + _TEMPLATE_TOKENS
-    for name in ("tools", "functions"):
-        raw = getattr(request, name)
-        if is_given(raw):
-            _refuse_server_tools(raw, name)
-            tokens += _TEMPLATE_TOOLS_TOKENS
-    return tokens
+    for place, raw in enumerate(request.messages):
+        tokens += count_media(read_message(raw, place), place, parts)
+    refuse_long_cache(parse_unique(request.cache_control, "cache_control"), "body")
+    tools = count_tools(request, "o200k_base", parts)
+    if tools.number:
+        tokens += _TEMPLATE_TOOLS_TOKENS + tools.run_tokens
+    tokens += count_looked_up(request, parts) + _rounds_tokens(request, parts)
+    return _bound(tokens - parts.media_bytes, BoundClass.HARD, parts)

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import msgspec
 
+from metering.chat_parts import TEXT_PARTS, Parts
 from metering.chat_request import parse_unique
 from metering.count_cache import CountCache
 from metering.errors import RequestShapeError, Uncountable
-from metering.images import image_tokens
-from metering.model_families import Family, family_of, image_rule_of
+from metering.model_families import Family, family_of
 from metering.tokens import Encoding, byte_bound, count, count_exact, encoding_for
 
 MESSAGE_TOKENS = 3
 _CACHED_BYTES_MIN = 512  # below, counting is quicker than remembering
 _PLAIN_FIELDS = frozenset({"role", "content", "name"})
 _PLAIN_ROLES = frozenset({"system", "user", "assistant", "developer"})
-# Parts that are not text, and why they have no bound.
-_UNBOUNDED_PARTS = {
-    "file": "the tokens of a document depend on its pages",
-    "input_audio": "the tokens of a recording depend on its length",
-    "video_url": "the tokens of a film depend on its length",
-}
 
 
 class MessageCount(NamedTuple):
@@ -33,7 +27,7 @@ class MessageCount(NamedTuple):
     tokens: int
     surcharge_tokens: int
     plain: bool
-    image_tokens: int = 0
+    is_text: bool = True
 
 
 class MessageRule(NamedTuple):
@@ -41,7 +35,6 @@ class MessageRule(NamedTuple):
 
     family: Family
     encoding: Encoding
-    model: str
     tag: bytes
 
 
@@ -52,29 +45,29 @@ _counts: CountCache[MessageCount] = CountCache()
 def message_rule_of(model: str) -> MessageRule:
     """Return how a model's messages are counted."""
     family, encoding = family_of(model), encoding_for(model)
-    return MessageRule(family, encoding, model, f"{encoding[0]}{family.name}"[:16].encode())
+    return MessageRule(family, encoding, f"{encoding[0]}{family.name}"[:16].encode())
 
 
-def count_message(raw: msgspec.Raw, place: int, rule: MessageRule) -> MessageCount:
-    """Count one message for a model whose tokenizer is public.
+def count_message(raw: msgspec.Raw, place: int, rule: MessageRule, parts: Parts) -> MessageCount:
+    """Count one message for a model whose tokenizer is public; what is not text is also noted in ``parts``.
 
     Raises: Uncountable for a part without a known bound; RequestShapeError for a message of no known shape.
     """
     content = bytes(raw)
     if len(content) < _CACHED_BYTES_MIN:
-        return _count(raw, place, rule)
+        return _count(raw, place, rule, parts)
     key = _counts.key_of(content, rule.tag)
     known = _counts.get(key)
     if known is None:
-        known = _count(raw, place, rule)
-        if not known.image_tokens:  # pictures cost by model, text by family and encoding alone
+        known = _count(raw, place, rule, parts)
+        if known.is_text:  # pictures cost by model, text by family and encoding alone
             _counts.put(key, known)
     return known
 
 
 def text_of(message: dict[str, Any], place: int) -> list[str]:
     """The texts of a message's content, whose other parts are passed over. Raises: RequestShapeError."""
-    return [part["text"] for part in _parts(message, place) if part["type"] == "text"]
+    return [part["text"] for part in content_parts(message, place) if part["type"] == "text"]
 
 
 def read_message(raw: msgspec.Raw, place: int) -> dict[str, Any]:
@@ -85,17 +78,23 @@ def read_message(raw: msgspec.Raw, place: int) -> dict[str, Any]:
     return message
 
 
-def refuse_unbounded_parts(message: dict[str, Any], place: int) -> None:
-    """Raise Uncountable for any part of a message that is not text, or is to be cached for long."""
+def count_media(message: dict[str, Any], place: int, parts: Parts) -> int:
+    """Bound what is not text in a message, and refuse what is to be cached for long. Raises: Uncountable."""
     refuse_long_cache(message.get("cache_control"), f"messages[{place}]")
-    for number, part in enumerate(_parts(message, place)):
-        if part["type"] not in ("text", "refusal"):
-            _refuse_part(part, f"messages[{place}].content[{number}]")
-        refuse_long_cache(part.get("cache_control"), f"messages[{place}].content[{number}]")
+    tokens = 0
+    for number, part in enumerate(content_parts(message, place)):
+        param = f"messages[{place}].content[{number}]"
+        refuse_long_cache(part.get("cache_control"), param)
+        if part["type"] not in TEXT_PARTS and not is_thinking(part):
+            tokens += parts.count(part, param)
     if message.get("audio") is not None:
-        raise Uncountable(
-            f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request"
-        )
+        tokens += _count_spoken(place, parts)
+    return tokens
+
+
+def is_thinking(part: dict[str, Any]) -> bool:
+    """Tell an earlier answer's thinking, which is text, in Mistral's and Anthropic's form."""
+    return part["type"] == "thinking" and isinstance(part.get("thinking"), str | list)
 
 
 def refuse_long_cache(cache_control: Any, param: str) -> None:
@@ -107,15 +106,26 @@ def refuse_long_cache(cache_control: Any, param: str) -> None:
         raise Uncountable(f"{param}.cache_control", "usage does not say for how long it was cached")
 
 
-def _count(raw: msgspec.Raw, place: int, rule: MessageRule) -> MessageCount:
+def _count_spoken(place: int, parts: Parts) -> int:
+    why = "what an earlier answer's sound costs is not in the request"
+    tokens = parts.allow("audio", f"messages[{place}].audio", why)
+    parts.audio_tokens += tokens
+    return tokens
+
+
+def _count(raw: msgspec.Raw, place: int, rule: MessageRule, parts: Parts) -> MessageCount:
     message = read_message(raw, place)
     content = message.get("content")
     plain = message["role"] in _PLAIN_ROLES and message.keys() <= _PLAIN_FIELDS
     if plain and isinstance(content, str):
         return _count_plain(message, [content], rule)
-    if plain and isinstance(content, list) and all(part["type"] == "text" for part in _parts(message, place)):
+    if (
+        plain
+        and isinstance(content, list)
+        and all(part["type"] == "text" for part in content_parts(message, place))
+    ):
         return _count_plain(message, text_of(message, place), rule)
-    return _count_other(message, place, rule)
+    return _count_other(message, place, rule, parts)
 
 
 def _count_plain(message: dict[str, Any], texts: list[str], rule: MessageRule) -> MessageCount:
@@ -131,38 +141,43 @@ def _count_plain(message: dict[str, Any], texts: list[str], rule: MessageRule) -
     return MessageCount(tokens, len(texts), plain)
 
 
-def _count_other(message: dict[str, Any], place: int, rule: MessageRule) -> MessageCount:
+def _count_other(message: dict[str, Any], place: int, rule: MessageRule, parts: Parts) -> MessageCount:
     """Bound a message with parts, tool calls or fields of unknown framing: all that stands in it, and margins."""
     tokens = MESSAGE_TOKENS + count(message["role"], rule.encoding)
-    pictures = surcharge = 0
-    for number, part in enumerate(_parts(message, place)):
+    surcharge, is_text = 0, message.get("audio") is None
+    for number, part in enumerate(content_parts(message, place)):
         surcharge += 1
-        if part["type"] == "image_url":
-            pictures += _picture(part, f"messages[{place}].content[{number}]", rule.model)
-            surcharge += 1
-        elif part["type"] in ("text", "refusal"):
+        if part["type"] in TEXT_PARTS:
             tokens += _text_tokens(part[part["type"]], message["role"], rule.encoding)
         else:
-            _refuse_part(part, f"messages[{place}].content[{number}]")
+            is_text = False
+            surcharge += 1
+            tokens += parts.count(part, f"messages[{place}].content[{number}]")
     for name, value in message.items():
-        if name not in ("role", "content") and value is not None:
-            tokens += _field_tokens(name, value, place, rule)
-    return MessageCount(tokens + pictures, surcharge, plain=False, image_tokens=pictures)
+        if name == "audio" and value is not None:
+            tokens += _count_spoken(place, parts)
+        elif name not in ("role", "content") and value is not None:
+            tokens += _field_tokens(name, value, rule)
+    return MessageCount(tokens, surcharge, plain=False, is_text=is_text)
 
 
-def _field_tokens(name: str, value: Any, place: int, rule: MessageRule) -> int:
+def _field_tokens(name: str, value: Any, rule: MessageRule) -> int:
     """Tokens of a message's field beside role and content."""
-    if name == "audio":
-        raise Uncountable(
-            f"messages[{place}].audio", "what an earlier answer's sound costs is not in the request"
-        )
     if name == "tool_call_id":
         return 2
-    calls = value if name == "tool_calls" else [{"function": value}] if name == "function_call" else None
-    if isinstance(calls, list):
+    calls = calls_of({name: value})
+    if calls is not None:
         return sum(_call_tokens(call, rule) for call in calls)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return 2 + count(text, rule.encoding)
+
+
+def calls_of(message: dict[str, Any]) -> list[Any] | None:
+    """The tool calls of an earlier answer, in the form of today or the first one; None where there are none."""
+    if message.get("function_call") is not None:
+        return [{"function": message["function_call"]}]
+    calls = message.get("tool_calls")
+    return calls if isinstance(calls, list) else None
 
 
 def _call_tokens(call: Any, rule: MessageRule) -> int:
@@ -181,20 +196,8 @@ def _text_tokens(text: str, role: str, encoding: Encoding) -> int:
     return max(tokens, count(json.dumps(text, ensure_ascii=False), encoding))
 
 
-def _picture(part: dict[str, Any], param: str, model: str) -> int:
-    picture = part.get("image_url")
-    url = picture.get("url") if isinstance(picture, dict) else picture
-    if not isinstance(url, str):
-        raise RequestShapeError(f"{param}.image_url must have a url", f"{param}.image_url")
-    rule = image_rule_of(model)
-    if rule is None:
-        raise Uncountable(f"{param}.image_url", f"what a picture costs on {model} is not known")
-    detail = picture.get("detail") if isinstance(picture, dict) else None
-    return image_tokens(rule, url, detail if isinstance(detail, str) else "auto")
-
-
-def _parts(message: dict[str, Any], place: int) -> list[dict[str, Any]]:
-    """A message's content as parts, each with its type and, where it is text, a string."""
+def content_parts(message: dict[str, Any], place: int) -> list[dict[str, Any]]:
+    """A message's content as parts, each with its type and, where it is text, a string. Raises: RequestShapeError."""
     content = message.get("content")
     if content is None:
         return []
@@ -208,11 +211,6 @@ def _parts(message: dict[str, Any], place: int) -> list[dict[str, Any]]:
         if not isinstance(kind, str) or (kind in ("text", "refusal") and not isinstance(part.get(kind), str)):
             raise RequestShapeError(f"{param}[{number}] is no content part", f"{param}[{number}]")
     return content
-
-
-def _refuse_part(part: dict[str, Any], param: str) -> NoReturn:
-    kind = part["type"]
-    raise Uncountable(f"{param}.{kind}", _UNBOUNDED_PARTS.get(kind, "parts of this type have no known bound"))
 
 
 def _string(value: Any) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from math import isqrt
+from typing import Annotated
+
+import msgspec
 
 from metering.model_families import ImageRule
 
@@ -16,6 +20,28 @@ _HEAD_CHARS = 262_144  # of base64: a JPEG's size may stand behind a large profi
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Start-of-frame markers; between them lie tables (C4, C8, CC) that carry no size.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+class Pictures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a picture costs where it goes by cells (tiles or patches) of ``side_pixels``, or by its area."""
+
+    side_pixels: Annotated[int, msgspec.Meta(ge=0)] = 0
+    each_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1
+    most: Annotated[int, msgspec.Meta(ge=0)] = 0  # cells; 0 = no largest is known
+    row_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    base_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    area_pixels: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def tokens(self, size: tuple[int, int] | None) -> int | None:
+        """Bound a picture by its size in pixels; the most there is where that is unknown, or None without a most."""
+        if self.area_pixels:
+            return None if size is None else -(-size[0] * size[1] // self.area_pixels) + self.base_tokens
+        cells, rows = self.most, isqrt(self.most)
+        if size is not None:
+            rows = -(-size[1] // self.side_pixels)
+            cells = min(self.most, rows * -(-size[0] // self.side_pixels))
+            rows = min(rows, isqrt(self.most))
+        return self.base_tokens + cells * self.each_tokens + rows * self.row_tokens
 
 
 def image_tokens(rule: ImageRule, url: str, detail: str) -> int:
@@ -52,7 +78,7 @@ def patch_count(size: tuple[int, int] | None, patches_max: int) -> int:
 
 
 def data_url_size(url: str) -> tuple[int, int] | None:
-    """Read width and height out of a data URL's PNG, JPEG or WebP header; None where there is none to read."""
+    """Read width and height out of a data URL's PNG, JPEG, WebP, GIF or BMP header; None where none can be read."""
     head, mark, content = url[: _HEAD_CHARS + 64].partition(";base64,")
     if not mark or not head.startswith("data:"):
         return None
@@ -61,7 +87,7 @@ def data_url_size(url: str) -> tuple[int, int] | None:
         data = b64decode(content[: len(content) - len(content) % 4], validate=True)
     except (binascii.Error, ValueError):
         return None
-    size = _png_size(data) or _jpeg_size(data) or _webp_size(data)
+    size = _png_size(data) or _jpeg_size(data) or _webp_size(data) or _plain_size(data)
     return size if size and min(size) > 0 else None
 
 
@@ -69,6 +95,16 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     if not data.startswith(_PNG) or data[12:16] != b"IHDR" or len(data) < 24:
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _plain_size(data: bytes) -> tuple[int, int] | None:
+    """Of GIF and BMP, whose sizes stand in a fixed place; a BMP's height is negative where its rows go down."""
+    if data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 10:
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    if data.startswith(b"BM") and len(data) >= 26:
+        width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+        return abs(width), abs(height)
+    return None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -31,6 +31,8 @@ class Family(NamedTuple):
     request_tokens: int = 0
     tools_tokens: int = 16
     tool_call_tokens: int = 12
+    message_tokens: int = 0
+    margin_tokens: int = 4  # at least, on plain text
 
 
 class ImageRule(NamedTuple):
@@ -58,15 +60,24 @@ _FAMILIES = (
     Family(
         "chat-old", re.compile(r"gpt-3\.5-turbo-0301|gpt-35-turbo|gpt-3\.5-turbo-instruct"), CountRule.RECIPE
     ),
-    Family("audio", re.compile(r"gpt-4o(-mini)?-(audio|realtime)|gpt-audio"), CountRule.RECIPE),
+    Family(
+        "audio",
+        re.compile(r"gpt-4o(-mini)?-(audio|realtime)|gpt-audio"),
+        CountRule.RECIPE,
+        message_tokens=1,
+        margin_tokens=1,
+    ),
     Family(
         "classic",
         re.compile(r"(chatgpt-4o|gpt-4o|gpt-4\.1|gpt-4|gpt-3\.5-turbo)(-|$)"),
         CountRule.FRAMING,
     ),
     Family("classic-like", re.compile(r"gpt-4\.5(-|$)"), CountRule.RECIPE),
-    # A preamble comes with tools, and each earlier call takes more. A system message took o1-mini 8 more.
-    Family("reasoning", re.compile(r"(o1|o3|o4)(-|$)|gpt-5"), CountRule.RECIPE, 8, 121, 18),
+    # A second message took o1-mini 7 more.
+    Family("reasoning-old", re.compile(r"o1(-|$)"), CountRule.RECIPE, 8, 96, 16),
+    # A preamble comes with tools (72 tokens were seen). Alone, text took one less than the framing says; an earlier
+    # answer may bring the mark of its channel.
+    Family("reasoning", re.compile(r"(o3|o4)(-|$)|gpt-5"), CountRule.RECIPE, 0, 96, 16, 1, 1),
 )
 _UNKNOWN = Family("unknown", re.compile(""), CountRule.BYTES)
 

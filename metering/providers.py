@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from metering.errors import ProviderDataError
+from metering.images import Pictures
 
 Dialect = Literal["openai", "anthropic", "gemini"]
 CapField = Literal["max_tokens", "max_completion_tokens"]
@@ -27,14 +28,6 @@ _Path = Annotated[str, msgspec.Meta(pattern=r"^/")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^(https://[^?#]*[^/?#])?$")]
 # What people call them, and what the price book does.
 _ALIASES = {"gemini": "google", "xai": "x-ai", "moonshot": "moonshotai", "qwen": "alibaba"}
-
-
-class PictureTiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A picture's cost by tiles, for every model of a provider."""
-
-    tile_pixels: Annotated[int, msgspec.Meta(ge=1)]
-    tile_tokens: Annotated[int, msgspec.Meta(ge=1)]
-    tiles_max: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +54,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     takes_stream_options: bool = True
     total_beyond: Literal["", "prompt_audio", "thinking"] = ""
     verdicts: dict[int, Literal["not_billed", "ambiguous"]] = {}
-    pictures: PictureTiles | None = None
+    pictures: Pictures | None = None
     provider_id: str = ""
 
     @property

@@ -96,7 +96,22 @@ def test_a_text_that_is_only_bounded_is_not_called_exact(monkeypatch: pytest.Mon
 def test_other_models_are_bounded_from_above(model: str) -> None:
     found = bound(model)
     assert found.bound_class is BoundClass.EMPIRICAL
-    assert found.tokens >= 8 + 4
+    assert found.tokens >= 8 + 1
+
+
+def test_an_earlier_answer_may_bring_the_mark_of_its_channel() -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hi"}]
+    # 3 to prime, 5 a message, 1 for each that could bring a mark, and the least margin
+    assert bound("gpt-5", turns).tokens == 3 + 2 * 5 + 2 * 1 + 1
+
+
+def test_a_grammar_is_explained_beside_being_shown() -> None:
+    def custom(**format: Any) -> list[dict[str, Any]]:
+        return [{"type": "custom", "custom": {"name": "f", "format": format}}]
+
+    assert (
+        bound("gpt-5", tools=custom(grammar={})).tokens - bound("gpt-5", tools=custom(type="g")).tokens > 100
+    )
 
 
 def test_tools_and_schemas_stand_in_the_prompt() -> None:
@@ -104,7 +119,7 @@ def test_tools_and_schemas_stand_in_the_prompt() -> None:
     tools = bound(tools=[TOOL])
     assert tools.bound_class is BoundClass.EMPIRICAL
     assert tools.tokens >= plain + count(compact([TOOL]), "o200k_base") + 16
-    assert bound("gpt-5", tools=[TOOL]).tokens > tools.tokens + 100
+    assert bound("gpt-5", tools=[TOOL]).tokens > tools.tokens + 70
     assert bound(functions=[TOOL["function"]]).tokens > plain + 16
     schema = bound(response_format=SCHEMA)
     assert schema.bound_class is BoundClass.EMPIRICAL
@@ -351,9 +366,9 @@ def test_a_growing_chat_costs_only_its_new_turn(monkeypatch: pytest.MonkeyPatch)
     counted: list[int] = []
     inner = chat_messages._count
 
-    def watched(raw: Any, place: int, rule: Any) -> Any:
+    def watched(raw: Any, place: int, rule: Any, parts: Any) -> Any:
         counted.append(place)
-        return inner(raw, place, rule)
+        return inner(raw, place, rule, parts)
 
     monkeypatch.setattr(chat_messages, "_count", watched)
     turns = [{"role": "user", "content": f"turn {number} " + "and so on " * 80} for number in range(5)]
@@ -375,7 +390,8 @@ def test_families_are_told_apart() -> None:
         "gpt-4o-audio-preview": "audio",
         "gpt-35-turbo": "chat-old",
         "gpt-3.5-turbo-instruct": "chat-old",
-        "o1-preview": "reasoning",
+        "o1-preview": "reasoning-old",
+        "o3-mini": "reasoning",
         "gpt-5.2-chat": "reasoning",
         "gpt-6-luna": "unknown",
         "omni": "unknown",

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from metering.images import data_url_size, image_tokens, patch_count, tile_count
+from metering.images import Pictures, data_url_size, image_tokens, patch_count, tile_count
 from metering.model_families import ImageRule, patches, tiles
 
 
@@ -95,3 +95,27 @@ def test_a_picture_costs_by_its_rule_and_detail() -> None:
     assert image_tokens(patches(162), "https://example.com/a.png", "auto") == 2489
     assert image_tokens(ImageRule(70, 140, 10_000, 120), "https://example.com/a.png", "auto") == 12_000
     assert image_tokens(ImageRule(70, 140, 10_000, 120), url(png(32, 32)), "auto") == 210
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (b"GIF89a\x4a\x01\x23\x01" + bytes(20), (330, 291)),
+        (b"GIF87a\x4a", None),
+        (b"BM" + bytes(16) + (330).to_bytes(4, "little") + (291).to_bytes(4, "little"), (330, 291)),
+        (
+            b"BM" + bytes(16) + (330).to_bytes(4, "little") + (-291).to_bytes(4, "little", signed=True),
+            (330, 291),
+        ),
+        (b"BM" + bytes(10), None),
+    ],
+)
+def test_sizes_in_a_fixed_place_are_read(data: bytes, size: tuple[int, int] | None) -> None:
+    assert data_url_size(url(data)) == size
+
+
+def test_a_picture_by_its_area_needs_a_size() -> None:
+    by_area = Pictures(area_pixels=750)
+    assert by_area.tokens((330, 291)) == 129
+    assert by_area.tokens(None) is None
+    assert Pictures(side_pixels=28, most=3025, row_tokens=1).tokens(None) == 3025 + 55

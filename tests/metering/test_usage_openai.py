@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metering.errors import UsageError
 from metering.usage import Usage
-from metering.usage_openai import usage_from_openai
+from metering.usage_openai import usage_from_openai, usage_from_timings
 
 
 def test_overlapping_counters_become_disjoint_buckets() -> None:
@@ -206,3 +206,28 @@ def test_no_token_is_lost_or_counted_twice(
     assert usage.all_input_tokens == prompt
     assert usage.all_output_tokens == completion + beside
     assert all(count >= 0 for _, count in usage.tokens())
+
+
+def test_what_only_the_total_counts_is_sound_where_the_provider_leaves_that_out() -> None:
+    report = {"prompt_tokens": 5, "completion_tokens": 20, "total_tokens": 400, "prompt_audio_seconds": 30}
+    assert usage_from_openai(report, total_beyond="prompt_audio") == Usage(
+        input_tokens=5, audio_input_tokens=375, output_tokens=20
+    )
+    assert usage_from_openai(report) == Usage(input_tokens=5, output_tokens=20, reasoning_tokens=375)
+
+
+@pytest.mark.parametrize(
+    ("timings", "usage"),
+    [
+        (
+            {"prompt_n": 40, "cache_n": 3, "predicted_n": 25},
+            Usage(input_tokens=40, cache_read_tokens=3, output_tokens=25),
+        ),
+        ({"prompt_n": 40, "predicted_n": 25.0}, Usage(input_tokens=40, output_tokens=25)),
+        ({"prompt_n": 40}, None),
+        ({"predicted_n": 40}, None),
+        ({}, None),
+    ],
+)
+def test_llama_cpps_own_counters_are_disjoint_already(timings: dict[str, Any], usage: Usage | None) -> None:
+    assert usage_from_timings(timings) == usage
