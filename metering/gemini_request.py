@@ -107,7 +107,8 @@ def decode_gemini(body: bytes, model: str, *, needed: str = "contents") -> Gemin
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise shape_error(error, "Gemini request") from error
     spelled = spellings(raw_fields, "the body")
-    fields = {name: raw_fields[written] for name, written in spelled.items()}
+    # Absent and null are alike.
+    fields = {name: raw for name, written in spelled.items() if bytes(raw := raw_fields[written]) != b"null"}
     if needed and needed not in fields:
         raise RequestShapeError(f"{needed} is required", needed)
     config, config_spelled = _read_config(fields.get(CONFIG))
