@@ -99,21 +99,6 @@ def test_other_models_are_bounded_from_above(model: str) -> None:
     assert found.tokens >= 8 + 1
 
 
-def test_an_earlier_answer_may_bring_the_mark_of_its_channel() -> None:
-    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hi"}]
-    # 3 to prime, 5 a message, 1 for each that could bring a mark, and the least margin
-    assert bound("gpt-5", turns).tokens == 3 + 2 * 5 + 2 * 1 + 1
-
-
-def test_a_grammar_is_explained_beside_being_shown() -> None:
-    def custom(**format: Any) -> list[dict[str, Any]]:
-        return [{"type": "custom", "custom": {"name": "f", "format": format}}]
-
-    assert (
-        bound("gpt-5", tools=custom(grammar={})).tokens - bound("gpt-5", tools=custom(type="g")).tokens > 100
-    )
-
-
 def test_tools_and_schemas_stand_in_the_prompt() -> None:
     plain = bound().tokens
     tools = bound(tools=[TOOL])
