@@ -12,6 +12,7 @@ from metering.empirical import constant
 from metering.errors import RequestShapeError, Uncountable
 from metering.limits import limits_for
 from metering.model_families import CountRule, Family, base_name, family_of
+from metering.providers import canonical_provider, find_provider, leaves_thinking_out
 from metering.quote import BoundClass, InputBound
 from metering.responses_items import ItemCount, ItemRule, allow_kept, count_item, count_text, texts_of
 from metering.responses_request import ResponsesRequest
@@ -34,6 +35,8 @@ _MARGIN_DIVISOR = 100
 _COMPACT_TOKENS = constant("responses", "compact_tokens")
 _EARLY_INSTRUCTIONS_TOKENS = constant("responses", "gpt4o_instructions_tokens")
 _EARLY_TOOLS_TOKENS = constant("responses", "gpt4o_tools_tokens")
+_GROK_TOKENS = constant("responses", "grok_preamble_tokens")
+_GROK = re.compile(r"(^|/)grok")
 _EARLY = re.compile(r"gpt-4o(-2024|$)")
 
 # Fields whose price or size nobody knows before the call.
@@ -54,8 +57,10 @@ _STATE = {
 }
 # Models that search or work on their own account, whatever is asked.
 _ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research")
-# Who serves OpenAI's models with OpenAI's tokenizers and framing, and how their names begin there.
-_OPENAI_HOSTS = {"openai": "", "azure": "", "azure-deployments": "", "bedrock": "openai.", "aws": "openai."}
+# Who serves OpenAI's models alone, with OpenAI's tokenizers and framing.
+_OPENAI_HOSTS = frozenset({"openai", "azure", "azure-deployments"})
+# Who serves them beside other vendors' models, and what then stands before their names.
+_VENDORS = {"bedrock": "openai.", "aws": "openai.", "openrouter": "openai/"}
 
 
 def bound_responses(
@@ -67,20 +72,27 @@ def bound_responses(
 
     Raises: Uncountable for a part without a known bound; RequestShapeError for an item of no known shape.
     """
-    _refuse_unbounded(request)
+    _refuse_unbounded(request, provider)
     state = _state_tokens(request, allowances)
-    name = request.model.removeprefix(_OPENAI_HOSTS.get(provider, ""))
-    family = family_of(name)
-    if family.rule is CountRule.BYTES or (
-        provider not in _OPENAI_HOSTS and family.rule is not CountRule.WORDS
-    ):
+    name = _openai_name(request.model, provider)
+    family = family_of(name or request.model)
+    if family.rule is CountRule.BYTES or (not name and family.rule is not CountRule.WORDS):
         return _finish(request, _bytes(request, allowances), provider, state)
+    name = name or request.model
     tools = count_tools(request.tools, allowances, encoding_for(name))
     if family.rule is CountRule.WORDS:
         bound = InputBound(_words(request), BoundClass.EXACT, text_buckets=_TEXT_BUCKETS)
     else:
         bound = _tokens(request, _rule_of(name, family, allowances), tools)
     return _finish(request, (bound, tools), provider, state)
+
+
+def _openai_name(model: str, provider: str) -> str:
+    """The name by which OpenAI knows a model, where a provider serves that very one; empty where nobody can tell."""
+    vendor = _VENDORS.get(provider)
+    if vendor is not None:
+        return model.removeprefix(vendor) if model.startswith(vendor) else ""
+    return model if provider in _OPENAI_HOSTS else ""
 
 
 def _rule_of(name: str, family: Family, allowances: Allowances) -> ItemRule:
@@ -104,12 +116,13 @@ def _tokens(request: ResponsesRequest, rule: ItemRule, tools: ToolsCount) -> Inp
         beside += _EARLY_TOOLS_TOKENS
     if request.compacts:
         beside += _COMPACT_TOKENS
-    if plain and not beside:
+    if plain and not beside and rule.model == request.model:
         return InputBound(exact, BoundClass.EXACT, text_buckets=_TEXT_BUCKETS)
     known = exact + surcharge + beside
-    loose = surcharge or beside or not plain
-    margin = max(_MARGIN_TOKENS if surcharge or beside else 0, known // _MARGIN_DIVISOR) if loose else 0
-    return InputBound(known + margin, BoundClass.EMPIRICAL, image_tokens=pictures, text_buckets=_TEXT_BUCKETS)
+    # Text alone is as the framing has it, to the token; the more there is, the more may be cut another way.
+    least = _MARGIN_TOKENS if surcharge or beside or not rule.harmony else 0
+    tokens = known + max(least, known // _MARGIN_DIVISOR)
+    return InputBound(tokens, BoundClass.EMPIRICAL, image_tokens=pictures, text_buckets=_TEXT_BUCKETS)
 
 
 def _items(request: ResponsesRequest, rule: ItemRule) -> list[ItemCount]:
@@ -159,7 +172,10 @@ def _bytes(request: ResponsesRequest, allowances: Allowances) -> tuple[InputBoun
     tokens = request.body_bytes + _TEMPLATE_TOKENS + allowed + tools.allowed_tokens
     tokens += _TEMPLATE_TOOLS_TOKENS * (tools != ToolsCount())
     tokens += _TEMPLATE_TOKENS * request.compacts
-    bound_class = BoundClass.EMPIRICAL if allowed or tools.allowed_tokens else BoundClass.HARD
+    hidden = _GROK_TOKENS if _GROK.search(request.model) else 0
+    loose = allowed or tools.allowed_tokens or hidden
+    tokens += hidden
+    bound_class = BoundClass.EMPIRICAL if loose else BoundClass.HARD
     return InputBound(tokens, bound_class, text_buckets=_TEXT_BUCKETS), tools
 
 
@@ -208,12 +224,17 @@ def _ceiling_of(request: ResponsesRequest, tools: ToolsCount, provider: str) -> 
     return limits.input_tokens_max
 
 
-def _refuse_unbounded(request: ResponsesRequest) -> None:
+def _refuse_unbounded(request: ResponsesRequest, provider: str) -> None:
     for name, why in UNBOUNDED.items():
         if is_given(getattr(request, name)):
             raise Uncountable(name, why)
     if request.thinks_in_parallel:
         raise Uncountable("reasoning.mode", "several runs are made, each of which re-bills the prompt")
+    known = find_provider(canonical_provider(provider))
+    if known and leaves_thinking_out(known.cap_leaves_out, request.model):
+        raise Uncountable(
+            "model", "what it thinks is not under the output cap: use POST /v1/chat/completions"
+        )
     if _ROUNDS.search(request.model):
         raise Uncountable(
             "model", "a model that searches or runs tools by itself re-bills the prompt every round"

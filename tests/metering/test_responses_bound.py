@@ -81,6 +81,23 @@ def test_where_no_tokenizer_is_known_the_bytes_bound(model: str, provider: str) 
     assert allowed.bound_class is BoundClass.EMPIRICAL
 
 
+def test_a_prompt_that_the_provider_adds_unasked_is_counted() -> None:
+    found = bound("grok-4", provider="x-ai")
+    assert (found.tokens, found.bound_class) == (len(body("grok-4")) + 512 + 1024, BoundClass.EMPIRICAL)
+
+
+def test_openai_models_elsewhere_are_counted_under_their_vendors_name_alone() -> None:
+    assert bound("openai/gpt-5", provider="openrouter").tokens == 7
+    resold = bound("openai/gpt-4.1", provider="openrouter")
+    assert (resold.tokens, resold.bound_class) == (8 + 4, BoundClass.EMPIRICAL)
+    assert bound("gpt-5", provider="openrouter").bound_class is BoundClass.HARD
+
+
+def test_thinking_that_no_cap_covers_is_refused() -> None:
+    with pytest.raises(Uncountable, match="not under the output cap"):
+        bound("qwen3-max", provider="alibaba")
+
+
 @given(st.text(max_size=200), st.text(max_size=50))
 def test_bytes_are_never_fewer_than_tokens(text: str, told: str) -> None:
     for encoding in ("o200k_base", "cl100k_base"):
