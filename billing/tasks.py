@@ -19,6 +19,7 @@ from billing.ledger.partitions import ensure_months
 from billing.ledger.queries import differences
 from billing.ledger.trimming import trim_streams
 from billing.pushing.tasks import BEAT as PUSHING_BEAT
+from billing.stripe.tasks import BEAT as STRIPE_BEAT
 from enforcement.errors import EnforcementUnavailable
 from enforcement.keys import Mode, Scope
 from enforcement.sweeper import Sweeper
@@ -50,6 +51,7 @@ BEAT: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     **PUSHING_BEAT,
+    **STRIPE_BEAT,
 }
 
 

@@ -103,9 +103,10 @@ class Supervisor:
         environment = self.environment()
         allowed = [os.environ.get("FAREBOX_ALLOW_PRIVATE_UPSTREAMS", ""), f"127.0.0.1:{simulator_port}"]
         environment["FAREBOX_ALLOW_PRIVATE_UPSTREAMS"] = ",".join(filter(None, allowed))
+        stripe = self._stripe(environment)
         say("  schema …")
         self._manage(environment, "migrate", "--database", "owner", "--verbosity", "0")
-        for part in self._parts(simulator_port):
+        for part in [*stripe, *self._parts(simulator_port)]:
             say(f"  {part.name} …")
             part.start(environment, logs)
             self.parts.append(part)
@@ -114,7 +115,10 @@ class Supervisor:
                 environment, "seed_demo", "--json", "--simulator", f"http://127.0.0.1:{simulator_port}/v1"
             )
         )
-        self._wait_until_ready()
+        if stripe:
+            self._wait_until_answers(f"{environment['FAREBOX_STRIPE_BASE']}/_sim/truth")
+            self._manage(environment, "seed_demo_stripe")
+        self._wait_until_answers(f"http://127.0.0.1:{self.port}/readyz")
         say(banner(environment["FAREBOX_BASE_URL"], demo, logs))
         self._watch(environment, logs)
         return 0
@@ -164,10 +168,19 @@ class Supervisor:
                     )
                     part.start(environment, logs)
 
-    def _wait_until_ready(self) -> None:
+    def _stripe(self, environment: dict[str, str]) -> list[Part]:
+        """A simulator of Stripe, unless the environment says where Stripe is; it forgets everything when it ends."""
+        if environment.get("FAREBOX_STRIPE_BASE"):
+            return []
+        port = free_port()
+        environment["FAREBOX_STRIPE_BASE"] = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "simulators.stripe", "--no-check", "--port", str(port)]
+        return [Part("stripe", command)]
+
+    def _wait_until_answers(self, url: str) -> None:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline and not self.stopping.is_set():
-            if answers(f"http://127.0.0.1:{self.port}/readyz"):
+            if answers(url):
                 return
             if dead := [part.name for part in self.parts if part.process and part.process.poll() is not None]:
                 raise SystemExit(f"{', '.join(dead)} ended at once; see {self.home / 'logs'}")

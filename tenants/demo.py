@@ -55,7 +55,7 @@ class Demo:
 
 def seed_demo(*, memory: Path, simulator_url: str) -> tuple[Demo, tuple[int, ...]]:
     """Make the demo tenant, or find the one that was made; returns it with the outbox entries of what changed."""
-    known = _recall(memory)
+    known = recall_demo(memory)
     if known is not None:
         account = ProviderAccount.objects.get(tenant_id=known.tenant, mode=MODE, name=PROVIDER)
         # The simulator gets another port at each start.
@@ -65,8 +65,8 @@ def seed_demo(*, memory: Path, simulator_url: str) -> tuple[Demo, tuple[int, ...
     return demo, entries
 
 
-def _recall(memory: Path) -> Demo | None:
-    """What was made before, if the database still has it."""
+def recall_demo(memory: Path) -> Demo | None:
+    """Find what was made before, if the database still has it."""
     try:
         demo = Demo(**json.loads(memory.read_text()))
     except (OSError, ValueError, TypeError):

@@ -209,7 +209,7 @@ def _forget_account(row: StripeConnection) -> None:
 
 def _take(row: StripeConnection, key: ParsedKey, found: Found, account: str) -> None:
     seal_key(row, key)
-    row.stripe_account = account or row.stripe_account
+    row.stripe_account, row.api_version = account or row.stripe_account, API_VERSION
     _mend(row, found, timezone.now())
     row.save()
 
