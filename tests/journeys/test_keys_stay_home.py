@@ -24,7 +24,16 @@ from tests.stack import Stack, wait_for
 
 NAMES = ("acme-test", "acme-live", "globex-test", "globex-live")
 SIMULATOR_OF = {"acme-test": "simulator", **{name: name for name in NAMES[1:]}}
-ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/messages", "/anthropic/v1/messages", "/v1/embeddings")
+LISTS = ("/v1/models", "/anthropic/v1/models", "/gemini/v1beta/models")
+ROUTES = (
+    *("/v1/chat/completions", "/v1/messages", "/anthropic/v1/messages"),
+    *("/v1/embeddings", "/v1/completions", "/v1/moderations", *LISTS),
+)
+SPOKEN = {
+    "/v1/embeddings": {"input": "hello"},
+    "/v1/completions": {"prompt": "hello", "max_tokens": 20},
+    "/v1/moderations": {"input": "hello"},
+}
 
 Desks = dict[str, Desk]
 
@@ -57,11 +66,10 @@ def call_route(desk: Desk, key: str, route: str, **headers: str) -> httpx.Respon
     """Make one call on a route, in a form that would be served with the right key."""
     url = desk.stack.address("proxy1") + route
     sent = {"authorization": f"Bearer {key}", **headers}
-    if route == "/v1/models":
+    if route in LISTS:
         return desk.client.get(url, headers=sent)
-    return desk.client.post(
-        url, json={"model": "sim-mini", "messages": MESSAGES, "max_tokens": 20}, headers=sent
-    )
+    said = SPOKEN.get(route, {"messages": MESSAGES, "max_tokens": 20})
+    return desk.client.post(url, json={"model": "sim-mini", **said}, headers=sent)
 
 
 @pytest.mark.parametrize("name", NAMES)
