@@ -60,12 +60,16 @@ class BookModel:
         return ("", *sorted(_TIERS & told))
 
     def prices_at(self, at_ms: int, book: str) -> list[BookPrice]:
-        """What it costs at an instant, by tier; nothing where no bucket of ours counts what it is billed by."""
-        found = (
-            (tier, price_at((self.source, self.info), self.name, at_ms, tier, book=book))
-            for tier in self.tiers
-        )
-        return [BookPrice(price, tier, at_ms) for tier, price in found if price is not None]
+        """What it costs at an instant, by tier; nothing where no bucket of ours counts what it is billed by.
+
+        A tier that is billed as the standard one is left out.
+        """
+        found: dict[str, BookPrice] = {}
+        for tier in self.tiers:
+            price = price_at((self.source, self.info), self.name, at_ms, tier, book=book)
+            if price is not None:
+                found.setdefault(price.price_id, BookPrice(price, tier, at_ms))
+        return list(found.values())
 
     def prices_from(self, at_ms: int, book: str) -> list[BookPrice]:
         """What it costs from an instant on, with every change the book announces."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from metering.base_prices import DEARER_TIERS, base_name
+from metering.base_prices import DEARER_TIERS, base_ids, base_name
+from metering.providers import price_source
 from metering.rates import Price
 
 
@@ -35,9 +36,15 @@ class _Model:
         self.tiers: dict[str, tuple[list[int], list[Price]]] = {}
 
     def find(self, tier: str, at_ms: int) -> Price | None:
+        """A tier's own price in force at an instant."""
         starts_ms, prices = self.tiers.get(tier, ([], []))
         place = bisect_right(starts_ms, at_ms)
         return prices[place - 1] if place else None
+
+    def price(self, tier: str, at_ms: int) -> Price | None:
+        """A tier's price; at or below standard without one of its own it is billed as the standard one."""
+        found = self.find(tier, at_ms) if tier != "auto" else None
+        return found if found is not None or tier in DEARER_TIERS else self.find("", at_ms)
 
 
 class ImportedPrices:
@@ -67,25 +74,33 @@ class ImportedPrices:
         A tier at or below standard without a price of its own is billed as the standard one, a dearer one never.
         """
         found = self._model(provider, model)
-        if found is None:
-            return None
-        price = found.find(service_tier, at_ms) if service_tier != "auto" else None
-        if price is None and service_tier not in DEARER_TIERS:
-            price = found.find("", at_ms)
-        return price
+        return None if found is None else found.price(service_tier, at_ms)
+
+    def find_by_id(
+        self, provider: str, model_id: str, at_ms: int, service_tier: str = ""
+    ) -> tuple[bool, Price | None]:
+        """Tell whether an import rules a model by its own name in the book, and its tier's price.
+
+        Units: ``at_ms`` since the epoch.
+        """
+        found = self._models.get((price_source(provider), model_id.lower()))
+        if found is None or found.find("", at_ms) is None:
+            return False, None
+        return True, found.price(service_tier, at_ms)
 
     def _model(self, provider: str, model: str) -> _Model | None:
-        if provider not in self._globs:
+        source, name = price_source(provider), model.lower()
+        if source not in self._globs:
             return None
-        name = model.lower()
-        exact = self._models.get((provider, name))
-        if exact is not None:
-            return exact
         known_as = base_name(provider, model)
-        if known_as is not None:
-            # The installed book knows which model this is: a wide glob of another one must not take it.
-            return self._models.get((provider, known_as.lower()))
-        for candidate in self._globs[provider]:
+        if known_as is not None and (known_as.lower() == name or name in base_ids(provider)):
+            # The installed book knows which model is meant, also where another one bears the name.
+            return self._models.get((source, known_as.lower()))
+        exact = self._models.get((source, name))
+        if exact is not None or known_as is not None:
+            # A wide glob of a new model must not take what is known; its very name may.
+            return exact or self._models.get((source, str(known_as).lower()))
+        for candidate in self._globs[source]:
             if any(fnmatchcase(name, glob) for glob in candidate.globs):
                 return candidate
         return None

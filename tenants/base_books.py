@@ -41,6 +41,11 @@ def keep_installed_book() -> int:
     return keep_prices(every_price(installed_providers(), book).values(), book)
 
 
+def kept_price(row: BasePrice) -> Price:
+    """A kept base price as metering knows it."""
+    return make_price(row.pk, (row.provider, row.model), **row.document)
+
+
 def _row(each: BookPrice, book: str) -> BasePrice:
     price = each.price
     return BasePrice(

@@ -10,6 +10,7 @@ from django.utils import timezone
 from enforcement.control_calls import ControlCall, publish_call, publish_customer_call, set_default_call
 from enforcement.keys import Scope
 from enforcement.policies import encode_policy
+from metering.providers import price_source
 from tenants import projection
 from tenants.models import (
     BasePriceEntry,
@@ -77,7 +78,7 @@ def calls_of_tenant(settings: TenantSettings) -> Iterator[ControlCall]:
     policy = projection.tenant_policy(
         settings,
         accounts=served,
-        imported=imports_for({account.provider for account in served}),
+        imported=imports_for({price_source(account.provider) for account in served}),
         stopped=StoppedModel.objects.for_scope(tenant, mode).filter(resumed_at=None).order_by("pk"),
         prices=PriceEntry.objects.for_scope(tenant, mode).in_force_or_coming(timezone.now()),
         budgets=budgets.order_by("pk"),
@@ -94,7 +95,7 @@ def calls_of_tenant(settings: TenantSettings) -> Iterator[ControlCall]:
 
 
 def imports_for(providers: set[str]) -> list[BasePriceEntry]:
-    """Imported base prices of some providers: each model's tier in force now, and those to come."""
+    """Imported base prices of some providers of the book: each model's tier in force now, and those to come."""
     now = timezone.now()
     entries = BasePriceEntry.objects.select_related("price").filter(price__provider__in=providers)
     wanted: list[BasePriceEntry] = []

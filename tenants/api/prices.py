@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.errors import UnpricedModel
-from metering.prices import PriceBook
 from metering.rates import Price
 from tenants import providers
 from tenants.actions import prices as actions
@@ -20,6 +19,7 @@ from tenants.api.problems import Problem
 from tenants.api.scoped import ScopedView
 from tenants.errors import InvalidInput
 from tenants.models import PriceEntry
+from tenants.pricing.books import base_book
 from tenants.projection import milliseconds
 
 
@@ -97,7 +97,7 @@ class PriceView(ScopedView):
         if entry is not None:
             return Response(shape(entry))
         try:
-            return Response(shape_base(PriceBook().find(name, model, milliseconds(at))))
+            return Response(shape_base(base_book().find(name, model, milliseconds(at))))
         except UnpricedModel as error:
             raise Problem(404, error.code, str(error)) from error
 

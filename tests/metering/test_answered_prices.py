@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from metering.base_prices import base_name
 from metering.errors import UnpricedModel
+from metering.imported_prices import ImportedPrices
 from metering.prices import ImportedPrice, PriceBook, PriceEntry, make_price
 
 AT_MS = 1_795_219_200_000  # 2026-11-21
@@ -105,3 +107,30 @@ def test_tiers_of_an_import() -> None:
         book.find("openai", "gpt-4o-mini", AT_MS, service_tier="priority")
     dear = PriceBook([], [imported("gpt-4o-mini"), imported("gpt-4o-mini", tier="priority")])
     assert dear.find("openai", "gpt-4o-mini", AT_MS, service_tier="priority").price_id.endswith("/priority/0")
+
+
+def test_an_import_is_found_by_the_books_own_name_or_not_at_all() -> None:
+    found = ImportedPrices(
+        [imported("gpt-4o-mini", from_ms=5), imported("gpt-4o-mini", tier="priority", from_ms=5)]
+    )
+    assert found.find_by_id("openai", "gpt-4o-mini", 4) == (False, None)
+    assert found.find_by_id("openai", "gpt-4o", 5) == (False, None)
+    rules, price = found.find_by_id("openai", "GPT-4o-mini", 5, "priority")
+    assert rules
+    assert price is not None
+    assert price.price_id == "import/gpt-4o-mini/priority/5"
+    assert found.find_by_id("openai", "gpt-4o-mini", 5, "fast") == (True, None)
+
+
+def test_a_new_model_by_its_very_name_is_not_taken_for_the_known_one_it_resembles() -> None:
+    # The installed book takes this for a version of gpt-4o-mini; the imported one knows it as a model of its own.
+    name = "gpt-4o-mini-2099-01-01"
+    known_as = base_name("openai", name)
+    book = PriceBook([], [imported(name), imported("gpt-4o-mini")])
+    assert book.find("openai", name, AT_MS).price_id == f"import/{name}//0"
+    if known_as is not None:
+        other = PriceBook([], [imported(known_as), imported("brand-new", names=("*",))])
+        assert other.find("openai", name, AT_MS).price_id == f"import/{known_as}//0"
+    unknown = ImportedPrices([imported("gpt-4o-mini")])
+    assert unknown.find("openai", "who-is-this", AT_MS) is None
+    assert not unknown.knows("openai", "who-is-this", AT_MS)
