@@ -30,8 +30,11 @@ OpenAI's dialect is under `/v1` (chat, completions, embeddings, moderations, mod
 Gemini's is `POST /v1beta/models/<model>:<method>` (generateContent, streamGenerateContent as events or as one
 array, embedContent, batchEmbedContents; countTokens, which is never billed); `sim-noprompt`, `sim-nocandidates`,
 `sim-mismatch` (a total that is no sum), `sim-lastusage`, `sim-blocked` and `sim-grounded` are for it alone.
-`sim-cachewrite-20` and `sim-cachewrite1h-20` are for Anthropic's alone, `sim-usage-total-only`, `-total-more` and
-`-total-less` for embeddings and the older completions.
+`sim-cachewrite-20`, `sim-cachewrite1h-20` and the following are for Anthropic's alone, where the request has the tool
+or the edit for it: `sim-searches-3` searches the web (200 tokens each, every later prompt bills them again, and a fee),
+`sim-compacted-50` bills a summary and `sim-advised-50` another model's advice in `iterations` alone,
+`sim-iterations` lists a single sampling, too. `sim-countover-2` and `sim-countunder-2` count so many per cent off.
+`sim-usage-total-only`, `-total-more` and `-total-less` are for embeddings and the older completions.
 
 A model's name is its script: `sim-<behaviour>[-<number>]…`, behaviours joined at will, as in
 `sim-exact-slow-200` (`script.py` has them all). A header `x-sim-script: {"latency_ms": 20, "cut_after": 5}`

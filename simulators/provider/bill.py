@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from simulators.provider.prices import bill_nanousd, decimal_usd
+from simulators.provider.prices import SEARCH_NANOUSD, bill_nanousd, decimal_usd
 from simulators.provider.usages import Reported
 
 
@@ -38,6 +38,10 @@ class Record:
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
+    searches: int = 0
+    compacted_tokens: tuple[int, int] = (0, 0)  # prompt and summary, billed beside the rest
+    advisor: str | None = None
+    advised_tokens: tuple[int, int] = (0, 0)  # prompt and advice, at the advisor's own price
     reported_usage: Reported | None = None  # what the caller was told
     billed_nanousd: int = 0
     ended_ms: int | None = None
@@ -108,13 +112,7 @@ class Bill:
         record.end = end
         record.ended_ms = time.time_ns() // 1_000_000
         if record.prompt_tokens or record.completion_tokens:
-            record.billed_nanousd = bill_nanousd(
-                record.model or "",
-                prompt=record.prompt_tokens,
-                cached=record.cached_tokens,
-                completion=record.completion_tokens,
-                written=(record.cache_write_5m_tokens, record.cache_write_1h_tokens),
-            )
+            record.billed_nanousd = _billed(record)
         self.records.append(record)
         key = (str(record.status or "none"), record.model or "none", end)
         self._sums.setdefault(key, Sum()).add(record)
@@ -156,6 +154,22 @@ class Bill:
             "open": [record.as_dict() for record in self.open.values()],
             "ended": [record.as_dict() for record in reversed(self.records[-last:] if last else [])],
         }
+
+
+def _billed(record: Record) -> int:
+    compacted, advised = record.compacted_tokens, record.advised_tokens
+    own_nanousd = bill_nanousd(
+        record.model or "",
+        prompt=record.prompt_tokens + compacted[0],
+        cached=record.cached_tokens,
+        completion=record.completion_tokens + compacted[1],
+        written=(record.cache_write_5m_tokens, record.cache_write_1h_tokens),
+    )
+    fees_nanousd = record.searches * SEARCH_NANOUSD
+    if record.advisor is None:
+        return own_nanousd + fees_nanousd
+    advised_nanousd = bill_nanousd(record.advisor, prompt=advised[0], cached=0, completion=advised[1])
+    return own_nanousd + fees_nanousd + advised_nanousd
 
 
 def open_bill(path: Path | None) -> Bill:

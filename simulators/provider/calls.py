@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulators.provider.counting import count_prompt
+from simulators.provider.message_rounds import Rounds
 from simulators.provider.refusals import Refusal, refuse
 from simulators.provider.script import Script, override, read_model
 
@@ -29,6 +30,7 @@ class Call:
     tools: object
     tool_choice: object
     response_format: object
+    rounds: Rounds | None = None  # of several samplings; None for one
 
     @property
     def cached_tokens(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulators.provider.calls import OUTPUT_TOKENS_MAX, Call, read_object
 from simulators.provider.message_counting import count_messages
 from simulators.provider.message_refusals import Fault
+from simulators.provider.message_rounds import plan_rounds
 from simulators.provider.script import Script, override, read_model
 
 
@@ -22,6 +23,7 @@ def read_message_call(raw: bytes, script_header: bytes | None) -> Call | Fault:
     prompt_tokens = count_messages(body)
     if prompt_tokens is None:
         return Fault(400, "messages: Input should be a list of one or more messages")
+    rounds = plan_rounds(script, body, prompt_tokens=prompt_tokens)
     return Call(
         model=str(body["model"]),
         script=script,
@@ -29,11 +31,12 @@ def read_message_call(raw: bytes, script_header: bytes | None) -> Call | Fault:
         include_usage=True,
         choices=1,
         cap=cap,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=prompt_tokens if rounds is None else rounds.prompt_tokens,
         messages=body["messages"],
         tools=_read_tools(body.get("tools")),
         tool_choice=_read_tool_choice(body.get("tool_choice")),
         response_format=_read_format(body),
+        rounds=rounds,
     )
 
 

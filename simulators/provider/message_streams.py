@@ -15,8 +15,22 @@ STOP_REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls":
 THINKING: Final = "The model thought about it; this is all that is shown of it."
 SIGNATURE: Final = "c2ltdWxhdGVkIHNpZ25hdHVyZQ=="
 _PING_EVERY: Final = 5
+_SEARCH: Final = b'{"type":"server_tool_use","id":"%b","name":"web_search","input":{"query":"simulated"}}'
+_FOUND: Final = (
+    b'{"type":"web_search_tool_result","tool_use_id":"%b","content":[{"type":"web_search_result","title":"Simulated",'
+    b'"url":"https://example.org/","page_age":null,"encrypted_content":"%b"}]}'
+)
 _TEXT_DELTA = (b'{"type":"text_delta","text":"', b'"}')
 _TOOL_DELTA = (b'{"type":"input_json_delta","partial_json":"', b'"}')
+
+
+def search_blocks(call: Call, message_id: bytes) -> list[bytes]:
+    """Write what searches at the provider leave in an answer: the question, and what only the provider can read."""
+    blocks = []
+    for number in range(call.rounds.searches if call.rounds is not None else 0):
+        name = b"srvtoolu_%b_%d" % (message_id.removeprefix(b"msg_"), number)
+        blocks += [_SEARCH % name, _FOUND % (name, b"c2ltdWxhdGVk" * 100)]
+    return blocks
 
 
 class MessageEventWriter:
@@ -51,19 +65,23 @@ class MessageEventWriter:
             b'"content":[],"stop_reason":null,"stop_sequence":null%b}}'
         ) % (self._id, self._call.model.encode(), told)
         yield Event(self._event(b"message_start", message), OPENING)
+        for block in search_blocks(self._call, self._id):
+            yield Event(self._start(self._block, block) + self._stop(self._block), OPENING)
+            self._block += 1
         if self._answer.reasoning_tokens:
             yield from self._thinking()
         yield Event(self._start(self._block, self._content_block()), OPENING)
         yield Event(self._event(b"ping", b'{"type": "ping"}'), OPENING)
 
     def _thinking(self) -> Iterator[Event]:
-        yield Event(self._start(0, b'{"type":"thinking","thinking":"","signature":""}'), OPENING)
+        block = self._block
+        yield Event(self._start(block, b'{"type":"thinking","thinking":"","signature":""}'), OPENING)
         # All of it over before the first word, and hardly any of it shown.
         shown = b'{"type":"thinking_delta","thinking":"%b"}' % THINKING.encode()
-        yield Event(self._delta(0, shown), OPENING, self._answer.reasoning_tokens)
+        yield Event(self._delta(block, shown), OPENING, self._answer.reasoning_tokens)
         signed = b'{"type":"signature_delta","signature":"%b"}' % SIGNATURE.encode()
-        yield Event(self._delta(0, signed) + self._stop(0), OPENING)
-        self._block = 1
+        yield Event(self._delta(block, signed) + self._stop(block), OPENING)
+        self._block += 1
 
     def _content_block(self) -> bytes:
         if self._answer.tool is None:

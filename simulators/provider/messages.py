@@ -12,7 +12,13 @@ from simulators.provider.chat import ChatAnswer, id_header, send_refusal
 from simulators.provider.message_calls import read_message_call, read_script
 from simulators.provider.message_counting import count_messages
 from simulators.provider.message_refusals import Fault, message_error, scripted_fault, write_fault
-from simulators.provider.message_streams import SIGNATURE, STOP_REASONS, THINKING, MessageEventWriter
+from simulators.provider.message_streams import (
+    SIGNATURE,
+    STOP_REASONS,
+    THINKING,
+    MessageEventWriter,
+    search_blocks,
+)
 from simulators.provider.message_usages import MessageUsage, message_usage_after
 from simulators.provider.refusals import JSON_TYPE, Refusal
 from simulators.provider.wire import Exchange
@@ -67,6 +73,8 @@ def _count(exchange: Exchange, record: Record, *, bill: Bill) -> None:
         fault = Fault(400, "messages: Input should be a list of one or more messages")
         _refuse(exchange, record, bill=bill, fault=fault)
         return
+    # A count is an estimate, the real one's as well.
+    tokens = tokens * (100 + script.count_over - min(script.count_under, 100)) // 100
     record.status = 200
     bill.close(record, "complete")
     exchange.reply(200, JSON_TYPE + id_header(record), body=b'{"input_tokens":%d}' % tokens)
@@ -94,11 +102,20 @@ class MessageAnswer(ChatAnswer):
     def _generate(self, tokens: int) -> None:
         super()._generate(tokens)
         written = self._call.written_tokens
-        self._record.cache_write_5m_tokens, self._record.cache_write_1h_tokens = written
+        record, rounds = self._record, self._call.rounds
+        record.cache_write_5m_tokens, record.cache_write_1h_tokens = written
+        if rounds is None:
+            return
+        record.searches = rounds.searches
+        if rounds.compaction is not None:
+            record.compacted_tokens = rounds.compaction.input_tokens, rounds.compaction.output_tokens
+        if rounds.advice is not None:
+            record.advisor = rounds.advice.model
+            record.advised_tokens = rounds.advice.input_tokens, rounds.advice.output_tokens
 
     def _completion(self, usage: bytes) -> bytes:
         answer = self._answer
-        blocks = []
+        blocks = search_blocks(self._call, self._message_id())
         if answer.reasoning_tokens:
             blocks.append(
                 b'{"type":"thinking","thinking":"%b","signature":"%b"}'

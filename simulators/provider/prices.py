@@ -19,6 +19,8 @@ class Rate:
     cache_write_1h_nanousd_per_mtok: int = 2_000_000_000
 
 
+# One search made at the provider.
+SEARCH_NANOUSD: Final = 10_000_000
 # The first pattern that fits counts: a name is its own pattern, or a prefix where it ends in a star.
 PRICES: Final[dict[str, Rate]] = {
     "sim-exact*": Rate(1_000_000_000, 250_000_000, 10_000_000_000),

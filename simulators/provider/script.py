@@ -32,6 +32,14 @@ class Script:
     cached: int = 0
     cache_write: int = 0  # of the rest of the prompt, written for 5 minutes; Anthropic's dialect alone
     cache_write_1h: int = 0
+    searches: int = (
+        0  # made at the provider, where the request lets it; Anthropic's dialect alone, as all up to here
+    )
+    compacted: int = 0  # tokens of a summary that is billed beside the answer's usage
+    advised: int = 0  # tokens of another model's advice
+    iterations: bool = False  # lists every sampling even where there is one
+    count_over: int = 0  # by so many per cent a count is above what is billed
+    count_under: int = 0
     quirk: str = (
         ""  # of Gemini's dialect alone: noprompt, nocandidates, mismatch, lastusage, blocked, grounded
     )
@@ -67,6 +75,7 @@ _FLAGS: Final[dict[str, tuple[str, str | bool]]] = {
     "crlf": ("crlf", True),
     "comments": ("comments", True),
     "gzip": ("gzip", True),
+    "iterations": ("iterations", True),
 }
 # Behaviours with a number: the field it goes to.
 _NUMBERS: Final[dict[str, str]] = {
@@ -81,6 +90,11 @@ _NUMBERS: Final[dict[str, str]] = {
     "cached": "cached",
     "cachewrite": "cache_write",
     "cachewrite1h": "cache_write_1h",
+    "searches": "searches",
+    "compacted": "compacted",
+    "advised": "advised",
+    "countover": "count_over",
+    "countunder": "count_under",
 }
 _CHOICES: Final[dict[str, frozenset[str]]] = {
     "length": frozenset({"hash", "cap", "words"}),
