@@ -56,7 +56,7 @@ _STATE = {
     "prompt": ("hosted_prompt", "the prompt is kept at the provider"),
 }
 # Models that search or work on their own account, whatever is asked.
-_ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research")
+_ROUNDS = re.compile(r"gpt-.*search|(^|/)compound|deep-research|:online$")
 # Who serves OpenAI's models alone, with OpenAI's tokenizers and framing.
 _OPENAI_HOSTS = frozenset({"openai", "azure", "azure-deployments"})
 # Who serves them beside other vendors' models, and what then stands before their names.
@@ -192,7 +192,7 @@ def _finish(
         rounds, tokens = 2, 2 * tokens + _COMPACT_TOKENS
         bound_class = BoundClass.EMPIRICAL
     if tools.served:
-        calls = _calls_of(request, tools)
+        calls = _calls_of(request, tools, provider)
         ceiling = _ceiling_of(request, tools, provider)
         most = tokens + calls * sum(one.tokens or 0 for one in tools.served) if ceiling is None else ceiling
         rounds, tokens = rounds * (calls + 1), (calls + 1) * max(tokens, most)
@@ -202,12 +202,15 @@ def _finish(
     return msgspec.structs.replace(bound, tokens=tokens, bound_class=bound_class, rounds=rounds)
 
 
-def _calls_of(request: ResponsesRequest, tools: ToolsCount) -> int:
+def _calls_of(request: ResponsesRequest, tools: ToolsCount, provider: str) -> int:
+    first = tools.served[0]
+    if provider not in _OPENAI_HOSTS and family_of(request.model).rule is not CountRule.WORDS:
+        raise Uncountable(first.part, f"{provider!r} is not known to keep to 'max_tool_calls'")
     if request.max_tool_calls is None:
         raise Uncountable(
-            tools.served[0].part,
+            first.part,
             "tools that run at the provider re-bill the prompt every round, and cost fees: state 'max_tool_calls'",
-            kind=tools.served[0].kind,
+            kind=first.kind,
         )
     return request.max_tool_calls
 

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from metering.allowances import Allowances
+from metering.chat_parts import PAGE_TEXT_TOKENS
 from metering.chat_request import parse_unique
 from metering.count_cache import CountCache
 from metering.empirical import constant
 from metering.errors import RequestShapeError, Uncountable
 from metering.images import image_tokens
 from metering.model_families import image_rule_of
+from metering.pdfs import pdf_pages
 from metering.responses_tool_texts import compact, namespace_text
 from metering.tokens import Encoding, byte_bound, count, count_exact
 
@@ -191,6 +193,9 @@ def _parts_count(content: Any, param: str, rule: ItemRule, tokens: int, *, quote
         if part["type"] == "input_image":
             pictures += _picture(part, param, rule)
             surcharge += _PART_TOKENS
+        elif (pages := _pages_of(part)) and (page_tokens := _page_tokens(rule)):
+            tokens += pages * PAGE_TEXT_TOKENS
+            pictures += pages * page_tokens
         else:
             tokens += _allowed_part(part, param, rule.allowances)
     return ItemCount(tokens + pictures, surcharge, plain, pictures, fixed)
@@ -236,6 +241,19 @@ def _picture(part: dict[str, Any], param: str, rule: ItemRule) -> int:
         if allowed is not None:  # else the largest that the model takes is what it may be
             return allowed
     return image_tokens(image_rule, url, detail if isinstance(detail, str) else "auto")
+
+
+def _pages_of(part: dict[str, Any]) -> int | None:
+    """The pages of a PDF that came with the request; None where it is none, or they cannot be told."""
+    data = part.get("file_data") if part["type"] == "input_file" else None
+    head, mark, content = data.partition(";base64,") if isinstance(data, str) else ("", "", "")
+    return pdf_pages(content) if mark and head == "data:application/pdf" else None
+
+
+def _page_tokens(rule: ItemRule) -> int:
+    """What the picture of a page costs at most, which goes to the model beside its text; 0 where that is not known."""
+    image_rule = image_rule_of(rule.model)
+    return image_tokens(image_rule, "", "high") if image_rule else 0
 
 
 def _allowed_part(part: dict[str, Any], param: str, allowances: Allowances) -> int:

@@ -153,6 +153,8 @@ def test_several_runs_and_models_that_search_are_refused() -> None:
         bound("gpt-5.6", reasoning={"mode": "pro"})
     with pytest.raises(Uncountable, match="by itself"):
         bound("o4-mini-deep-research")
+    with pytest.raises(Uncountable, match="by itself"):
+        bound("openai/gpt-5:online", provider="openrouter")
 
 
 def test_a_compaction_on_the_way_reads_everything_once_more() -> None:
@@ -164,6 +166,21 @@ def test_tools_of_the_providers_need_a_number_of_calls() -> None:
     with pytest.raises(Uncountable, match="state 'max_tool_calls'") as raised:
         bound("gpt-5", tools=SEARCH)
     assert (raised.value.part, raised.value.kind) == ("tools[0].web_search", "web_search")
+
+
+def test_a_provider_that_may_pass_over_that_number_is_refused() -> None:
+    with pytest.raises(Uncountable, match="keep to 'max_tool_calls'"):
+        bound("grok-4", provider="x-ai", tools=SEARCH, max_tool_calls=1)
+    assert (
+        bound(
+            "sim-mini",
+            provider="simulator",
+            tools=[{"type": "mcp"}],
+            max_tool_calls=1,
+            allowances=Allowances({"mcp": 5}),
+        ).rounds
+        == 2
+    )
 
 
 def test_each_call_of_the_providers_tools_bills_a_whole_prompt_and_its_fee() -> None:

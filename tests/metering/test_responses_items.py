@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import msgspec
@@ -145,6 +146,17 @@ def test_a_part_without_a_bound_is_refused_unless_allowed(part: dict[str, Any], 
     assert raised.value.kind == allowance
     assert counted(message(part), allowing(**{allowance: 300})).tokens == 4 + 300
     assert allow_kept(message("a", part), "input[0]", Allowances({allowance: 300})) == 300
+
+
+def test_a_pdf_costs_by_its_pages() -> None:
+    content = b64encode(b"%PDF-1.4 << /Type /Page >> << /Type /Page >>").decode()
+    sent = {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{content}"}
+    found = counted(message("read", sent))
+    page = 85 + 8 * 170
+    assert (found.tokens, found.image_tokens) == (4 + 1 + 2 * (3000 + page), 2 * page)
+    with pytest.raises(Uncountable) as raised:
+        counted(message(sent), THINKING._replace(model="o3-mini"))
+    assert raised.value.kind == "document"
 
 
 def test_a_model_that_takes_no_pictures_as_far_as_we_know() -> None:
