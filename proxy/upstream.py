@@ -36,6 +36,7 @@ READ_AHEAD_BYTES = 0
 FORWARDED_ANSWER_HEADERS = (
     *("content-type", "x-request-id", "request-id", "openai-processing-ms", "openai-version", "openai-model"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
+    *("apim-request-id", "x-ms-region", "x-ms-client-request-id"),  # what Azure's support asks for
 )
 _OWN_HEADERS = (
     ("content-type", "application/json"),
