@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from metering.allowances import KINDS
 from metering.base_prices import find_base
 from metering.errors import ProviderDataError
 from metering.limits import limits_for
@@ -94,3 +97,9 @@ def test_a_provider_that_is_not_described_whole_is_refused(old: bytes, new: byte
     assert old in LEAST
     with pytest.raises(ProviderDataError):
         read_providers(LEAST.replace(old, new))
+
+
+def test_the_page_of_providers_names_each_and_each_kind_of_allowance() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
+    assert [name for name in providers() if f"| `{name}` |" not in page] == []
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in page] == []
