@@ -33,7 +33,7 @@ PICTURE_OUTPUT_TOKENS = 2_520
 # Who serves Gemini and Gemma with Google's tokenizers.
 _GOOGLE_HOSTS = frozenset({"google", "gemini", "vertex"})
 _GOOGLE_MODELS = re.compile(r"(tunedmodels/)?(gemini|gemma|learnlm|embedding|text-embedding)-")
-_NEVER_THINKS = re.compile(r"gemini-(1|pro$|exp-1|embedding)|gemma-[123]|learnlm|(text-)?embedding-|sim-")
+_NEVER_THINKS = re.compile(r"gemini-(1|pro$|exp-1|embedding)|gemma-[123]|learnlm|(text-)?embedding-")
 _SELDOM_THINKS = re.compile(r"gemini-(2\.0|2\.5-flash-(image|preview-tts))")
 _SMALL_ANSWERS = re.compile(r"gemini-(1|2\.0)")
 _SMALL_ANSWER_TOKENS = 8_192  # the ceiling of these generations, by their model pages
@@ -56,13 +56,13 @@ def rule_of(model: str, provider: str) -> CountRule:
 @lru_cache(maxsize=4096)
 def thinks_unasked(model: str) -> bool:
     """Whether a model thinks before it answers unless told not to; one nobody has heard of is taken to."""
-    return is_reasoning(model) or not (_NEVER_THINKS.match(model) or _SELDOM_THINKS.match(model))
+    return may_think(model) and not _SELDOM_THINKS.match(model)
 
 
 @lru_cache(maxsize=4096)
 def may_think(model: str) -> bool:
     """Whether a model may think unseen: names of 2.0 were answered by thinking models in recorded calls."""
-    return is_reasoning(model) or not _NEVER_THINKS.match(model)
+    return is_reasoning(model) if model.startswith("sim-") else not _NEVER_THINKS.match(model)
 
 
 @lru_cache(maxsize=4096)

@@ -72,8 +72,7 @@ class GeminiRequest:
     @property
     def modalities(self) -> frozenset[str]:
         """What the answer is to be made of, in upper case."""
-        asked = self.config.get("responseModalities") or ()
-        return frozenset(str(one).upper() for one in (asked if isinstance(asked, list) else [asked]))
+        return frozenset(str(one).upper() for one in listed(self.config.get("responseModalities")))
 
     @property
     def forces_tool(self) -> bool:
@@ -125,8 +124,9 @@ def spellings(names: Mapping[str, Any], param: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         known = camel(name)
-        if _GUARDED.get(known.lower(), known) != known:
-            raise RequestShapeError(f"{param} must write {name!r} as {_GUARDED[known.lower()]!r}", name)
+        guarded = _GUARDED.get(name.replace("_", "").lower(), known)
+        if guarded != known:
+            raise RequestShapeError(f"{param} must write {name!r} as {guarded!r}", name)
         if known in found:
             raise RequestShapeError(f"{param} has both {found[known]!r} and {name!r}", name)
         found[known] = name

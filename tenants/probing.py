@@ -26,6 +26,7 @@ TIMEOUTS = httpx.Timeout(10.0, connect=5.0)
 ANSWER_BYTES_MAX = 2_000_000
 MODELS_SHOWN_MAX = 500
 ANTHROPIC_VERSION = "2023-06-01"
+_WRONG_KEY = {"API_KEY_INVALID", "API_KEY_EXPIRED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _judge(account: ProviderAccount, status: int, body: Any, *, latency_ms: int,
     known = find(account.provider)
     names = _model_names(body) if known is None or known.lists_models else ()
     told = f"account {account.name}: {account.base_url} answered {status}"
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and _WRONG_KEY & _reasons(body)):
         refused = f"{account.provider} refused the credential of account {account.name}"
         told = f"{refused} ({account.credential_hint}); give a new api_key with {mend}"
         return _failed("provider_auth_failed", told, status, latency_ms)
@@ -86,6 +87,14 @@ def _judge(account: ProviderAccount, status: int, body: Any, *, latency_ms: int,
     return ProbeResult(works=True, message=message, status=status, latency_ms=latency_ms, models=names)
 
 
+def _reasons(body: Any) -> set[str]:
+    """Why Google refuses, in its own words: to a wrong key it answers 400."""
+    error = body.get("error") if isinstance(body, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    listed = details if isinstance(details, list) else []
+    return {str(one.get("reason")) for one in listed if isinstance(one, dict)}
+
+
 def _failed(code: str, message: str, status: int | None = None, latency_ms: int | None = None) -> ProbeResult:
     return ProbeResult(works=False, code=code, message=message, status=status, latency_ms=latency_ms)
 
@@ -96,7 +105,7 @@ def _request_of(account: ProviderAccount, credential: str) -> tuple[str, dict[st
         case ProviderAccount.Dialect.ANTHROPIC:
             return "/v1/models", {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}
         case ProviderAccount.Dialect.GEMINI:
-            return "/v1beta/models", {"x-goog-api-key": credential}
+            return f"/v1beta/models?pageSize={MODELS_SHOWN_MAX}", {"x-goog-api-key": credential}
         case _:
             return _openai_listing(find(account.provider), credential)
 

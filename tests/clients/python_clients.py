@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import anthropic
+import gemini_clients
 import openai
+from google import genai
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
@@ -191,6 +193,7 @@ CHECKS = (
     anthropic_without_a_path_and_async,
     anthropic_refusals,
     langchain_on_both,
+    *gemini_clients.CHECKS,
 )
 
 
@@ -198,7 +201,8 @@ def main() -> int:
     """Run every check; print what was asked for as one JSON line."""
     failed = 0
     versions = (
-        f"openai {openai.__version__}, anthropic {anthropic.__version__}, Python {sys.version.split()[0]}"
+        f"openai {openai.__version__}, anthropic {anthropic.__version__}, google-genai {genai.__version__}, "
+        f"Python {sys.version.split()[0]}"
     )
     sys.stdout.write(versions + "\n")
     for check in CHECKS:
@@ -208,7 +212,7 @@ def main() -> int:
             traceback.print_exc()
             failed += 1
         sys.stdout.write(check.__name__.replace("_", " ") + "\n")
-    sys.stdout.write(json.dumps(asked) + "\n")
+    sys.stdout.write(json.dumps(asked + gemini_clients.asked) + "\n")
     return failed
 
 

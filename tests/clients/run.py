@@ -25,7 +25,7 @@ from tests.evidence import compare
 from tests.stack import Stack, running_stack
 
 HERE = Path(__file__).resolve().parent
-PYTHON_PACKAGES = ("anthropic", "openai", "langchain-openai", "langchain-anthropic")
+PYTHON_PACKAGES = ("anthropic", "openai", "langchain-openai", "langchain-anthropic", "google-genai")
 NODE_PACKAGES = ("openai", "@anthropic-ai/sdk")
 INSTALL_SECONDS_MAX = 400
 MODELS = (
@@ -73,8 +73,9 @@ def _ran(command: list[str], packages: tuple[str, ...], folder: Path) -> bool:
 def set_up(stack: Stack) -> dict[str, str]:
     """Give Acme an account of either dialect, prices, and keys of a rich, a poor and a revoked customer."""
     root = stack.address("simulator")
-    account = {"provider": "anthropic", "name": "claude", "api_key": "sk-sim-acme", "default": True}
-    stack.api("POST", "/provider-accounts", {**account, "base_url": root})
+    for provider, name in (("anthropic", "claude"), ("gemini", "gem")):
+        account = {"provider": provider, "name": name, "api_key": "sk-sim-acme", "default": True}
+        stack.api("POST", "/provider-accounts", {**account, "base_url": root})
     price = next(each for each in stack.simulator("/_sim/prices")["patterns"] if each["model"] == "sim-*")
     names = {
         "input": "input",
@@ -84,7 +85,7 @@ def set_up(stack: Stack) -> dict[str, str]:
         "output": "output",
     }
     body = {f"{ours}_usd_per_mtok": price[theirs] for theirs, ours in names.items()}
-    for provider in ("openai", "anthropic"):
+    for provider in ("openai", "anthropic", "google"):
         for model in MODELS:
             stack.api("PUT", f"/prices/{provider}/{model}", body)
     return {
