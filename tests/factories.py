@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from billing.models import CustomerMap, StripeConnection, StripeMeter
+from billing.models import CustomerMap, Push, StripeConnection, StripeMeter
 from metering.money import parse_usd
 from tenants.actions import budgets, customers, keys, prices, provider_accounts, tenants
 from tenants.actions.recording import Actor
@@ -117,3 +118,17 @@ def make_billing(holding: Holding) -> tuple[StripeMeter, CustomerMap]:
         state="no_subscription",
     )
     return meter, mapping
+
+
+def make_push(meter: StripeMeter, mapping: CustomerMap, **values: Any) -> Push:
+    """A push of a customer, held because nobody is billed for it yet."""
+    stamp = datetime(2026, 11, 18, 11, 59, 59, tzinfo=UTC)
+    given = {
+        "tenant": meter.tenant, "mode": meter.mode, "customer": mapping.customer, "connection": meter.connection,
+        "meter": meter, "target_id": meter.pk, "currency": meter.currency, "unit_minor": meter.unit_minor,
+        "bucket_start": stamp.replace(minute=0, second=0), "bucket_end": stamp + timedelta(seconds=1), "seq": 0,
+        "identifier": f"um1-{mapping.customer.pk}", "value_units": 7, "stamp_at": stamp,
+        "minute_no": int(stamp.timestamp()) // 60, "charge_nanousd": 70_000_000, "row_count": 3,
+        "cumulative_atto": 7 * 10**16, "state": "held", "why": "no_subscription", **values,
+    }  # fmt: skip
+    return Push.objects.create(**given)

@@ -11,7 +11,7 @@ import redis
 from django.db import connections
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from billing.models import CustomerMap, StripeMeter
+from billing.models import CustomerMap, Push, StripeMeter
 from enforcement.keys import Mode, Scope, arrivals_key, usage_key
 from tenants.models import Invitation, Member
 from tests.factories import Holding
@@ -37,6 +37,7 @@ class Desk:
     stop_id: str
     meter: StripeMeter
     mapping: CustomerMap
+    push: Push
 
     @property
     def scope(self) -> Scope:
@@ -58,6 +59,7 @@ class Desk:
             "member_id": self.owner.pk,
             "invitation_id": self.invitation.pk,
             "meter_id": self.meter.pk,
+            "push_id": self.push.pk,
             "external_id": holding.customer.external_id,
             "provider": holding.price.provider,
             "model": holding.price.model,
@@ -75,6 +77,8 @@ class Desk:
             self.meter.stripe_meter_id,
             self.meter.connection_id,
             self.mapping.stripe_customer_id,
+            self.push.pk,
+            self.push.identifier,
         }
         return words | {row.pk for row in rows}
 

@@ -29,7 +29,7 @@ from tenants.actions.members import invite_member
 from tenants.actions.stopped_models import DayOfModel, stop_overrun_model
 from tenants.models import Customer, Tenant
 from tests.billing.conftest import Streams, body_of
-from tests.factories import ACTOR, Holding, make_billing, make_holding, make_tenant
+from tests.factories import ACTOR, Holding, make_billing, make_holding, make_push, make_tenant
 from tests.isolation import SCOPES, Desk, Url, everything_of, urls_under
 from tests.people import browser_of, make_member
 
@@ -44,6 +44,7 @@ ROW_IDS = {
     "account_id",
     "request_id",
     "event_id",
+    "push_id",
     "meter_id",
     "member_id",
     "invitation_id",
@@ -82,6 +83,7 @@ BODIES: dict[str, Any] = {
     "post billing/customer-maps/import": lambda desk: {
         "csv": f"external_id,stripe_customer_id\n{desk.holding.customer.external_id},cus_taken\n"
     },
+    "post billing/pushes/<str:push_id>/retry": lambda desk: {},
     "put markup": lambda desk: {"markup_percent": "50"},
     "post stopped-models/<str:stop_id>/resume": lambda desk: {},
     "patch tenant": lambda desk: {"output_cap_plain": 78, "markup_percent": "51"},
@@ -136,7 +138,8 @@ def _furnish(tenant: Tenant, mode: Mode, streams: Streams) -> Desk:
     stop = stop_overrun_model(tenant=tenant, mode=mode, found=day)
     assert stop is not None
     meter, mapping = make_billing(holding)
-    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping)
+    push = make_push(meter, mapping)
+    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping, push)
 
 
 def _event(holding: Holding, request_id: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.api import calibration, ledger, resolving, stripe_maps, stripe_views, views
+from billing.api import calibration, ledger, pushes, resolving, stripe_maps, stripe_views, views
 
 urlpatterns = [
     path("v1/requests", views.RequestsView.as_view()),
@@ -25,6 +25,11 @@ urlpatterns = [
     path("v1/billing/customer-maps/<str:customer_id>", stripe_maps.MapView.as_view()),
     path("v1/billing/customer-maps/<str:customer_id>/refresh", stripe_maps.MapRefreshView.as_view()),
     path("v1/billing/customer-maps/<str:customer_id>/subscribe", stripe_maps.MapSubscribeView.as_view()),
+    path("v1/billing/pushes", pushes.PushesView.as_view()),
+    path("v1/billing/pushes/export", pushes.PushesExportView.as_view()),
+    path("v1/billing/pushes/summary", pushes.PushesSummaryView.as_view()),
+    path("v1/billing/pushes/<str:push_id>", pushes.PushView.as_view()),
+    path("v1/billing/pushes/<str:push_id>/retry", pushes.PushRetryView.as_view()),
     path("v1/usage", views.UsageView.as_view()),
     path("v1/calibration", calibration.CalibrationView.as_view()),
     path("v1/stopped-models", calibration.StoppedModelsView.as_view()),

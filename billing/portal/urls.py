@@ -5,6 +5,7 @@ from __future__ import annotations
 from billing.portal.views import (
     customer,
     overview,
+    pushes,
     requests,
     stripe_connection,
     stripe_customers,
@@ -32,6 +33,10 @@ urlpatterns = [
         stripe_connection.stripe_meter_archive,
         "stripe_meter_archive",
     ),
+    at("billing/pushes/", pushes.pushes, "pushes"),
+    at("billing/pushes/file/", pushes.pushes_file, "pushes_file"),
+    at("billing/pushes/<str:push_id>/", pushes.push, "push"),
+    at("billing/pushes/<str:push_id>/retry/", pushes.push_retry, "push_retry"),
     at("billing/customers/", stripe_customers.stripe_customers, "stripe_customers"),
     at("billing/customers/file/", stripe_customers.stripe_customers_file, "stripe_customers_file"),
     at("billing/customers/match/", stripe_customers.stripe_customers_match, "stripe_customers_match"),

@@ -19,6 +19,7 @@ from billing.pushing.stamping import Bucket, closed_before, is_late
 from billing.pushing.states import Effect, change_after_report
 from billing.pushing.targets import Target, closed_until_of, find_target, held_because
 from billing.pushing.writing import NoMinuteFree, Portion, choose_stamp, write_replacement
+from tenants.actions.recording import Actor, Trail
 from tenants.models import Customer
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def release_ready(now: datetime) -> int:
     """Let go every held push whose reason is gone; returns how many. Repeating it changes nothing."""
     ready = Push.objects.filter(
         state=Push.State.HELD, customer__stripe_map__state=CustomerMap.State.MAPPED,
-        customer__stripe_map__currency=F("currency"), meter__status=StripeMeter.Status.ACTIVE,
-    ).order_by("stamp_at", "id")  # fmt: skip
+        customer__stripe_map__currency=F("currency"),
+    ).exclude(meter__status=StripeMeter.Status.BROKEN).order_by("stamp_at", "id")  # fmt: skip
     released = 0
     for push in ready[:RELEASED_AT_ONCE_MAX]:
         try:
@@ -62,7 +63,7 @@ def release(push: Push, *, now: datetime) -> Push | None:
             row.state, row.why, row.due_at = Push.State.RETRY, "", now
             row.save(update_fields=["state", "why", "due_at"])
             return row
-        if is_late(row.stamp_at, now=now, closed=_closed(target, now)):
+        if target.target_id != row.target_id or is_late(row.stamp_at, now=now, closed=_closed(target, now)):
             return _replace(row, target, now=now)
         row.state, row.why = Push.State.PENDING, ""
         if row.first_attempt_at is None:
@@ -106,8 +107,17 @@ def apply_effect(push: Push, effect: Effect, why: str) -> None:
         )
 
 
-def retry_by_hand(push: Push, *, now: datetime) -> Retried:
+@transaction.atomic
+def retry_by_hand(push: Push, *, actor: Actor, now: datetime) -> Retried:
     """Try a push again because somebody asks for it: never one that may have arrived outside the sink's memory."""
+    outcome = _retry(push, now)
+    if outcome in ("retried", "released"):
+        trail = Trail(push.tenant, push.mode, actor)
+        trail.audit("push.retry", push, before={"state": push.state}, after={"outcome": outcome})
+    return outcome
+
+
+def _retry(push: Push, now: datetime) -> Retried:
     if push.state == Push.State.HELD:
         return "released" if release(push, now=now) is not None else "still_held"
     again = [Push.State.PENDING, Push.State.RETRY, Push.State.FAILED]
@@ -138,12 +148,20 @@ def own_target(push: Push) -> Target | None:
         customer,
         push.currency,
         push.unit_minor,
-        meter=push.meter,
+        meter=_successor(push.meter),
         stripe_customer_id=mapped.stripe_customer_id if mapped else "",
         held_why=held_because(mapped),
         period=period,
         closed_until=closed_until_of(customer),
     )
+
+
+def _successor(meter: StripeMeter | None) -> StripeMeter | None:
+    """The meter itself, or the one that took the place of an archived one: same line, currency and unit."""
+    if meter is None or meter.status != StripeMeter.Status.ARCHIVED:
+        return meter
+    same = {name: getattr(meter, name) for name in ("connection_id", "line", "currency", "unit_minor")}
+    return StripeMeter.objects.filter(**same, status=StripeMeter.Status.ACTIVE).first() or meter
 
 
 def _held_now(push: Push, target: Target) -> str:

@@ -56,6 +56,7 @@ class Unreachable:
         return Outcome(Verdict.AUTH, code="not_connected", detail=self._why[:300])
 
 
+CSV_PUSHES_MAX = 100_000
 CSV_COLUMNS = (
     "identifier", "customer", "line", "currency", "unit_minor", "value_units", "stamp_at", "bucket_start",
     "bucket_end", "late_from", "charge_usd", "calls", "state",

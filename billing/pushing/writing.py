@@ -112,12 +112,13 @@ def write_replacement(target: Target, push: Push, *, stamp: datetime, late_from:
     """Write a push of the same value that stands for another; the other is void in the same transaction."""
     bucket = Bucket(push.bucket_start, push.bucket_end)
     same = (
-        "sink", "connection_id", "meter_id", "destination_id", "currency", "unit_minor", "value_units",
-        "charge_nanousd", "row_count", "cumulative_atto", "recorded_from", "recorded_until",
+        "sink", "connection_id", "destination_id", "currency", "unit_minor", "value_units", "charge_nanousd",
+        "row_count", "cumulative_atto", "recorded_from", "recorded_until",
     )  # fmt: skip
     return Push.objects.create(
         **{name: getattr(push, name) for name in same},
-        **_names(target, push.line, bucket, stamp, target_id=push.target_id),
+        **_names(target, push.line, bucket, stamp),
+        meter=target.meter,
         stripe_customer_id=target.stripe_customer_id,
         late_from=late_from,
         replaces=push,
@@ -134,11 +135,8 @@ def _taken(target: Target, start: datetime, end: datetime) -> set[int]:
     return set(pushes.values_list("minute_no", flat=True))
 
 
-def _names(
-    target: Target, line: str, bucket: Bucket, stamp: datetime, *, target_id: str = ""
-) -> dict[str, Any]:
-    customer = target.customer
-    target_id = target_id or target.target_id
+def _names(target: Target, line: str, bucket: Bucket, stamp: datetime) -> dict[str, Any]:
+    customer, target_id = target.customer, target.target_id
     seq = Push.objects.filter(customer=customer, target_id=target_id, bucket_start=bucket.start).count()
     account_id = target.meter.connection_id if target.meter else target_id
     return {
