@@ -6,6 +6,7 @@ from functools import cache
 
 from metering.free_models import free_models_of
 from metering.limits import limits_for, measured_models
+from metering.providers import price_source
 
 
 @cache
@@ -33,6 +34,6 @@ def _in_book(provider: str) -> list[str]:
     from genai_prices.data import providers
     from genai_prices.data_snapshot import find_provider_by_id
 
-    source = find_provider_by_id(providers, provider)
+    source = find_provider_by_id(providers, price_source(provider))
     models = source.models if source else []
     return [model.id for model in models if not model.deprecated]

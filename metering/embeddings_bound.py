@@ -7,14 +7,19 @@ import re
 from metering.embeddings_request import UNBOUNDED, EmbeddingsRequest, refuse_unbounded
 from metering.model_families import CountRule, family_of
 from metering.quote import BoundClass, InputBound
-from metering.text_inputs import count_piece_words, count_pieces, framing_tokens, read_pieces
+from metering.text_inputs import (
+    count_piece_words,
+    count_pieces,
+    framing_tokens,
+    read_pieces,
+    serves_openais_own,
+)
 
 # Nothing else can be caused by a list of texts.
 TEXT_BUCKETS = ("input", "cache_read")
 
 # Counted with cl100k_base and no framing at all: exact on 71 of 71 recorded calls whose text is whole, read to 2026-11.
 _PUBLIC = re.compile(r"text-embedding-(3-small|3-large|ada-002)(-v2)?$")
-_HOSTS = frozenset({"openai", "azure"})
 
 
 def bound_embeddings(request: EmbeddingsRequest, *, provider: str = "openai") -> InputBound:
@@ -26,7 +31,7 @@ def bound_embeddings(request: EmbeddingsRequest, *, provider: str = "openai") ->
     pieces = read_pieces(request.input, "input")
     if family_of(request.model).rule is CountRule.WORDS:
         return _bound(count_piece_words(pieces), BoundClass.EXACT)
-    if provider in _HOSTS and _PUBLIC.match(request.model):
+    if serves_openais_own(provider) and _PUBLIC.match(request.model):
         exact = count_pieces(pieces, "cl100k_base")
         if exact is not None:
             return _bound(exact, BoundClass.EXACT)

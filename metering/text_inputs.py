@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from metering.errors import RequestShapeError, Uncountable
+from metering.providers import find_provider
 from metering.tokens import Encoding, byte_bound, count_exact
 
 # A text, or how many token ids stand for one.
@@ -48,6 +49,12 @@ def _piece(given: object, part: str) -> Piece:
     if isinstance(given, list):
         return len(given)
     raise Uncountable(part, "only texts and token ids are counted, not pictures or other parts")
+
+
+def serves_openais_own(provider: str) -> bool:
+    """Tell whether a name of OpenAI's means OpenAI's model at a provider, its tokenizer and its interface."""
+    known = find_provider(provider)
+    return known is not None and known.tokenizers == "openai"
 
 
 def count_pieces(pieces: Sequence[Piece], encoding: Encoding) -> int | None:

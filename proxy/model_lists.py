@@ -156,6 +156,7 @@ SHAPES: Mapping[str, ListShape] = {
     "/v1/models": OpenAIModels(),
     "/anthropic/v1/models": AnthropicModels(),
     "/gemini/v1beta/models": GeminiModels(),
+    "/gemini/v1/models": GeminiModels(),
 }
 
 

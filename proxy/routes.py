@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from proxy.errors import Refusal
+from proxy.model_lists import SHAPES
 from proxy.providers.anthropic import AnthropicCount, AnthropicMessages
 from proxy.providers.base import Dialect, ErrorShape
 from proxy.providers.bedrock_errors import BedrockErrors
@@ -40,7 +41,7 @@ FINDERS: tuple[Callable[[str, str, bytes], Dialect | None], ...] = (find_gemini,
 EXAMPLES: tuple[tuple[str, str], ...] = (*GEMINI_EXAMPLES,)
 
 # Lists of models, answered by proxy.models.
-LISTS = ("/v1/models", "/anthropic/v1/models", "/gemini/v1beta/models")
+LISTS = tuple(SHAPES)
 
 PREFIXES = ("/v1/", "/anthropic/", "/gemini/", "/bedrock/", "/model/", "/openai/deployments/")
 _ANTHROPIC = ("/anthropic/", "/v1/messages", "/v1/complete")

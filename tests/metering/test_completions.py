@@ -142,6 +142,12 @@ def test_what_is_no_request_is_refused(fields: dict[str, Any], param: str) -> No
     assert raised.value.param == param
 
 
+def test_a_model_whose_cap_leaves_out_its_thinking_is_for_chat_alone() -> None:
+    with pytest.raises(Uncountable, match="thinks"):
+        bound_completions(request("qwen/qwen3-14b", prompt="a"), provider="openrouter")
+    assert bound_completions(request("qwen/qwen3-14b", prompt="a"), provider="together").tokens
+
+
 def test_a_stream_may_ask_for_usage() -> None:
     assert request(stream_options={"include_usage": True}).include_usage
     assert not request().include_usage

@@ -11,6 +11,7 @@ import pytest
 
 from enforcement.policies import ProviderAccount, PublishedImport, StoppedModel
 from metering.catalogue import models_of
+from proxy.model_lists import SHAPES
 from tests.proxy.conftest import Proxy, Tenant, code_of
 from tests.proxy.messages import code_of as anthropic_code_of
 from tests.proxy.texts import price
@@ -176,7 +177,7 @@ def test_an_account_that_stands_alone_or_is_the_default_needs_no_prefix(proxy: P
     assert "solo/odd" not in names
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/anthropic/v1/models", "/gemini/v1beta/models"])
+@pytest.mark.parametrize("path", sorted(SHAPES))
 def test_nobodys_key_lists_nothing(proxy: Proxy, acme: Tenant, path: str) -> None:
     assert get(proxy, "fbx_ck_test_nonsense", path).status_code == 401
     assert httpx.get(f"{proxy.url}{path}").status_code == 401
