@@ -212,3 +212,28 @@ def test_a_stream_without_usage_is_seldom_estimated_too_low(record_property: pyt
     record_property("estimates", figures(ratios))
     assert len(ratios) > 80
     assert sum(ratio < 1 for ratio in ratios) <= 0.02 * len(ratios)
+
+
+def asked_for(body: dict[str, Any]) -> str:
+    """What of a request its prompt is made of, in one spelling."""
+    names = ("model", "messages", "system", "tools", "tool_choice", "thinking")
+    return json.dumps({name: body.get(name) for name in names}, sort_keys=True)
+
+
+def test_anthropics_own_count_is_what_it_bills() -> None:
+    counts = {
+        asked_for(row["request_body"]): row["response_body"]["input_tokens"]
+        for row in rows("anthropic__v1_messages_count_tokens")
+        if row["status"] == 200
+    }
+    pairs = 0
+    for row in filter(usable, answered()):
+        counted = counts.get(asked_for(row["request_body"]))
+        if counted is None:
+            continue
+        request = decode_messages(json.dumps(row["request_body"]).encode())
+        found = bound_messages(request, counted_tokens=counted)
+        assert found.bound_class is BoundClass.EXACT
+        assert 1 <= found.tokens / row["usage"]["input_tokens"] <= 1.10, row["id"]
+        pairs += 1
+    assert pairs >= 4
