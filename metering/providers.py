@@ -27,7 +27,13 @@ _Header = Annotated[str, msgspec.Meta(pattern=r"^[a-z-]+: .*\{key\}$")]
 _Path = Annotated[str, msgspec.Meta(pattern=r"^/")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^(https://[^?#]*[^/?#])?$")]
 # What people call them, and what the price book does.
-_ALIASES = {"gemini": "google", "xai": "x-ai", "moonshot": "moonshotai", "qwen": "alibaba"}
+_ALIASES = {
+    "gemini": "google",
+    "xai": "x-ai",
+    "moonshot": "moonshotai",
+    "qwen": "alibaba",
+    "voyage": "voyageai",
+}
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

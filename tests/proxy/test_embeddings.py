@@ -10,6 +10,8 @@ import openai
 import pytest
 
 from metering.money import parse_usd
+from proxy.providers.completions import OpenAICompletions
+from proxy.providers.embeddings import OpenAIEmbeddings
 from tests.proxy.conftest import Bill, Proxy, Tenant, code_of
 from tests.proxy.echo import Echo
 from tests.proxy.texts import account, hold_ids, post, price, record_of
@@ -121,6 +123,14 @@ def test_any_provider_that_speaks_it_is_served_under_its_own_account(
     assert post(proxy, key, "embeddings", "other/sim-mini", input="a b").status_code == 200
     [(_, basis, cost, body)] = acme.rows()
     assert (basis, cost, body.provider, body.model) == ("reported", 2000, provider, "sim-mini")
+
+
+def test_a_deployment_stands_in_the_path_where_its_provider_wants_it_there() -> None:
+    for dialect, route in ((OpenAIEmbeddings(), "embeddings"), (OpenAICompletions(), "completions")):
+        plain = dialect.path_for("my dep", dialect.traits_of("openai"))
+        deployed = dialect.path_for("my dep", dialect.traits_of("azure-deployments"))
+        assert plain == f"/{route}"
+        assert deployed.startswith(f"/deployments/my%20dep/{route}?api-version=")
 
 
 @pytest.mark.parametrize(
