@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from enforcement.decisions import (
     Granted,
     Idempotency,
@@ -16,7 +18,7 @@ from enforcement.decisions import (
 )
 from enforcement.errors import EnforcementUnavailable
 from enforcement.policies import ProviderAccount
-from metering.allowances import Allowances
+from metering.allowances import NONE, Allowances
 from metering.errors import RequestShapeError, Uncountable, UnpricedModel
 from metering.events import EventBody, encode_body
 from metering.ids import make_hold_id
@@ -35,6 +37,7 @@ from proxy.providers.base import Call, Countable, Dialect
 from proxy.randomness import take_80_bits
 from proxy.requests import Asked
 
+_NOBODY = ""  # no provider is called so
 ATTEMPTS_MAX = 5  # a stale policy or a turned window is judged again this often
 
 # Refusals that a policy mended a moment ago would lift: judged again under policies read for this request.
@@ -178,6 +181,8 @@ class Admission:
         try:
             price = FREE if call.is_free else self._price(request, tenant, account, model)
             bound = _bound(call, account, model, tenant.allowances, counted_tokens)
+            if tenant.policy.require_hard_bound and request.dialect.name == "openai":
+                bound = _hardened(call, model, bound)
             quote = quote_for(
                 bound,
                 call.cap(model, provider=account.provider, policy=tenant.policy),
@@ -258,6 +263,20 @@ def _bound(
     if counted_tokens is None or not isinstance(call, Countable):
         return call.bound(model, provider=account.provider, allowances=allowances)
     return call.bound_counted(model, counted_tokens, provider=account.provider, allowances=allowances)
+
+
+def _hardened(call: Call, model: str, bound: InputBound) -> InputBound:
+    """Bound by bytes alone, as for a provider that nobody knows, what a tenant of hard bounds would be refused for."""
+    if bound.bound_class is not BoundClass.EMPIRICAL:
+        return bound
+    try:
+        hard = call.bound(model, provider=_NOBODY, allowances=NONE)
+    except Uncountable:
+        return bound
+    if hard.bound_class is BoundClass.EMPIRICAL:
+        return bound
+    # What else a call may be billed for depends on who really serves it.
+    return msgspec.structs.replace(bound, tokens=max(hard.tokens, bound.tokens), bound_class=hard.bound_class)
 
 
 def _is_exact(call: Call, account: ProviderAccount, model: str, allowances: Allowances) -> bool:
