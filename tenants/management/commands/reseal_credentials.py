@@ -1,4 +1,4 @@
-"""``manage.py reseal_credentials``: after a new secret key was put first, seal every credential under it."""
+"""``manage.py reseal_credentials``: after a new secret key was put first, seal everything under it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tenants.actions.bootstrapping import OPERATOR
 from tenants.actions.provider_accounts import reseal_credentials
 from tenants.api.idempotency import reseal_answers
 from tenants.publishing import publish_now
+from tenants.resealing import reseal_others
 
 
 class Command(BaseCommand):
@@ -23,14 +24,18 @@ class Command(BaseCommand):
         try:
             done = reseal_credentials(actor=OPERATOR)
             answers = reseal_answers()
+            others = reseal_others()
         except CredentialError as error:
             raise CommandError(str(error)) from error
         in_force = publish_now(done.entries)
         self.stdout.write(f"resealed {len(done.accounts)} provider accounts and {answers} kept answers")
-        if done.unreadable:
+        for noun, sealed in others.items():
+            self.stdout.write(f"resealed {len(sealed.resealed)} {noun}")
+        unreadable = [*done.unreadable, *(row for sealed in others.values() for row in sealed.unreadable)]
+        if unreadable:
             raise CommandError(
-                f"{len(done.unreadable)} accounts were sealed with a key that FAREBOX_SECRET_KEYS lacks: "
-                f"{', '.join(done.unreadable)}. Put that key in again, or give their credentials anew"
+                f"{len(unreadable)} rows were sealed with a key that FAREBOX_SECRET_KEYS lacks: "
+                f"{', '.join(unreadable)}. Put that key in again, or give their credentials anew"
             )
         self.stdout.write(
             "in force on every proxy: the old key may be dropped"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from django.core import mail
+from django.core.management import call_command
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from billing.errors import NotConnected, StripeFailed
 from billing.models import CustomerMap, StripeConnection, StripeMeter
 from billing.stripe import connecting
 from billing.stripe.connecting import connect, disconnect, mark_broken, note_outcome, recheck, rotate_key
-from billing.stripe.keys import connection_of, gateway_of
+from billing.stripe.hooks import register_hooks
+from billing.stripe.keys import connection_of, gateway_of, open_webhook_secrets
 from billing.stripe.mail import send_broken
 from billing.stripe.outcomes import Outcome, Verdict
+from billing.stripe.resealing import reseal_connections
 from billing.stripe.scopes import NEEDED, REQUIRED
+from config.secretkey import make_secret_key
 from tenants.errors import InvalidInput, WrongState
 from tenants.models import AuditEntry
 from tests.billing.stripe.conftest import Stripe
@@ -222,6 +227,24 @@ def test_every_step_is_in_the_audit_log_and_no_key_is(connection: StripeConnecti
     steps = [entry["action"].split(".")[1] for entry in entries]
     assert steps == ["connect", "rotate", "disconnect"]
     assert "rk_test" not in str(entries)
+
+
+def test_a_new_secret_key_seals_connections_anew(
+    here: Stripe, connection: StripeConnection, settings: Settings
+) -> None:
+    register_hooks(connection=connection, actor=ACTOR)
+    old = list(settings.FAREBOX_SECRET_KEYS)
+    settings.FAREBOX_SECRET_KEYS = [make_secret_key(), *old]
+    out = io.StringIO()
+    call_command("reseal_credentials", stdout=out)
+    assert "resealed 1 connections to Stripe" in out.getvalue()
+    assert reseal_connections().resealed == ()
+    settings.FAREBOX_SECRET_KEYS = settings.FAREBOX_SECRET_KEYS[:1]
+    row = StripeConnection.objects.get()
+    assert gateway_of(row).meters() == []
+    assert len(open_webhook_secrets(row, "snapshot")) == 1
+    settings.FAREBOX_SECRET_KEYS = [make_secret_key()]
+    assert reseal_connections().unreadable == (row.pk,)
 
 
 def _meter(connection: StripeConnection, here: Stripe) -> StripeMeter:
