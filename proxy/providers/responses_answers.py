@@ -27,7 +27,8 @@ _SPOKEN = frozenset(
         *("response.code_interpreter_call_code.delta", "response.reasoning_text.delta"),
     }
 )
-_LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+# Events that carry a response which has only begun; any other that carries one tells how it ended.
+_BEGUN = frozenset({"response.created", "response.in_progress", "response.queued"})
 # An answer in such a state is being worked on: what it will cost nobody has told.
 _UNENDED = frozenset({"queued", "in_progress"})
 
@@ -188,9 +189,10 @@ class ResponsesTap:
             self._shown.take(_text_of(event.delta))
         elif event.type == "response.output_item.added":
             self._shown.take_item(_item_of(event.item), whole=False)
-        elif event.type == "response.created":
-            self._model = _decode(bytes(event.response))[0].model or ""
-        elif event.type in _LAST:
+        elif event.type in _BEGUN:
+            self._model = self._model or _decode(bytes(event.response))[0].model or ""
+            self._shown.thought = self._shown.thought or event.type == "response.queued"
+        elif _is_given(event.response):
             self._last = bytes(event.response)
         self._error_inside = self._error_inside or event.type == "error" or _is_given(event.error)
 

@@ -176,6 +176,46 @@ def test_what_cannot_be_seen_is_charged_at_the_hold(
     assert acme.spent(budget) == (cost, 0)
 
 
+def test_a_stream_that_stays_in_the_queue_is_charged_at_the_hold(
+    acme: Tenant, proxy: Proxy, echo: Echo
+) -> None:
+    _, key = customer_key(price(acme, base_url=echo.base_url))
+    echo.kind = b"text/event-stream"
+    echo.pieces = [event("response.queued", response=response("queued", usage=None))]
+    assert post(proxy, key, stream=True, max_output_tokens=50).status_code == 200
+    [(_, basis, cost, body)] = acme.rows()
+    assert (basis, cost, body.response_model) == ("estimated", body.quote_cost_nanousd, "sim-mini")
+
+
+def test_an_answer_of_unexpected_types_is_still_billed(acme: Tenant, proxy: Proxy, echo: Echo) -> None:
+    _, key = customer_key(price(acme, base_url=echo.base_url))
+    odd = [{"type": "web_search_call", "action": {"type": "open_page"}, "content": "none"}, 5, {"type": 5}]
+    echo.pieces = [json.dumps(response(output=odd, usage=usage(), service_tier=["odd"])).encode()]
+    assert post(proxy, key).status_code == 200
+    [(_, basis, cost, body)] = acme.rows()
+    assert (basis, cost, dict(body.extras)) == ("reported", 8 * 1000 + 3 * 2000, {})
+
+
+@pytest.mark.parametrize("raw", [b"<html>", b"[]", b'{"object":"response"}'])
+def test_an_answer_that_is_none_is_counted_as_it_stands(
+    acme: Tenant, proxy: Proxy, echo: Echo, raw: bytes
+) -> None:
+    _, key = customer_key(price(acme, base_url=echo.base_url))
+    echo.pieces = [raw]
+    assert post(proxy, key).status_code == 200
+    [(_, basis, cost, _)] = acme.rows()
+    assert (basis, cost > 0) == ("estimated", True)
+
+
+def test_a_stream_under_another_content_type_is_read_all_the_same(
+    acme: Tenant, proxy: Proxy, echo: Echo
+) -> None:
+    budget, key = customer_key(price(acme, base_url=echo.base_url))
+    echo.pieces = [event("response.completed", response=response(usage=usage()))]
+    assert post(proxy, key).status_code == 200
+    assert acme.spent(budget) == (8 * 1000 + 3 * 2000, 0)
+
+
 @pytest.mark.parametrize(
     "failure",
     [
