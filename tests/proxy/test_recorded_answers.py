@@ -107,3 +107,60 @@ def test_usage_is_found_wherever_it_stands(row_id: str, prompt_tokens: int | Non
 def test_errors_inside_an_answer_are_seen() -> None:
     for row_id in ("rec_70b1797a17d1a79429e8", "rec_28e72723071780b856e1", "rec_70ec2ef531b32ec80e66"):
         assert report_of(by_id(row_id)).error_inside
+
+
+@pytest.mark.parametrize(
+    ("providers", "mark", "least"),
+    [
+        (("openai",), '"obfuscation"', 50),  # padding, which is no measure of tokens
+        (("openrouter",), ": OPENROUTER PROCESSING", 30),
+        (("mistral", "deepseek", "cerebras", "groq"), '"finish_reason":"stop"', 100),  # usage beside choices
+        (("perplexity", "baseten"), '"usage"', 50),  # in every chunk
+    ],
+)
+def test_streams_of_every_habit_are_read(providers: tuple[str, ...], mark: str, least: int) -> None:
+    streams = [
+        row
+        for row in answers()
+        if row["provider"] in providers
+        and row["response_encoding"] == "sse"
+        and mark in row["response_body"]
+        and row["usage"]
+    ]
+    assert len(streams) >= least
+    for row in streams:
+        usage = report_of(row).usage
+        assert usage is not None
+        assert usage.all_input_tokens in (
+            row["usage"]["input_tokens"],
+            row["usage"].get("input_tokens_reported"),
+        )
+
+
+def test_usage_in_every_chunk_is_cumulative() -> None:
+    summed = 0
+    for row in answers():
+        if row["provider"] == "perplexity" and row["response_encoding"] == "sse" and row["usage"]:
+            reported = row["response_body"].count('"usage"')
+            usage = report_of(row).usage
+            assert usage is not None
+            assert usage.all_output_tokens == row["usage"]["output_tokens"]
+            assert "[DONE]" not in row["response_body"]
+            summed += reported > 2
+    assert summed > 40
+
+
+def test_tokens_that_were_cached_are_found_under_every_name() -> None:
+    """Inside the details, or at the top by the names of DeepSeek, of Together and Hugging Face, of Mistral."""
+    found = Counter(
+        row["provider"]
+        for row in answers()
+        if row["usage"] and (row["usage"].get("cached_input_tokens") or 0) > 0
+    )
+    assert found.keys() >= {"openai", "deepseek", "mistral", "groq", "xiaomi"}
+    for row in answers():
+        cached = (row["usage"] or {}).get("cached_input_tokens")
+        if cached:
+            usage = report_of(row).usage
+            assert usage is not None
+            assert usage.cache_read_tokens == min(cached, usage.all_input_tokens), row["id"]

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from django.utils.html import escape
 
 from enforcement.control import Control
 from tenants.actions.provider_accounts import open_credential
 from tenants.models import ProviderAccount
+from tenants.providers import KNOWN
 from tests.factories import Holding
 from tests.people import browser_of, make_member, text_of
 
@@ -127,3 +129,27 @@ def test_an_account_is_told_to_ask_for_exact_counts_and_no_longer(acme: Holding)
     assert account.counts_exactly
     viewer = browser_of(make_member(acme.tenant, "viewer"))
     assert viewer.post("account_counting", account_id=account.pk).status_code == 403
+
+
+def test_the_form_offers_every_provider_and_says_what_each_needs(acme: Holding) -> None:
+    browser = browser_of(make_member(acme.tenant))
+    page = browser.get("account_new").content.decode()
+    for name, known in KNOWN.items():
+        assert f'<option value="{name}"' in page
+        assert escape(known.help) in page
+    needed = {"provider": "azure", "name": "az", "base_url": "", "api_key": "k" * 20}
+    refused = browser.post("account_new", needed)
+    assert refused.status_code == 422
+    assert KNOWN["azure"].base_url_example in text_of(refused)
+    given = {**needed, "base_url": "https://acme.openai.azure.com/openai/v1"}
+    assert browser.post("account_new", given).status_code == 302
+    account = ProviderAccount.objects.get(name="az")
+    assert (account.provider, account.dialect) == ("azure", "openai")
+
+
+def test_a_private_address_that_nobody_allowed_is_refused_at_its_field(acme: Holding) -> None:
+    browser = browser_of(make_member(acme.tenant))
+    given = {"provider": "ollama", "name": "own", "base_url": "http://10.0.0.5:11434/v1", "api_key": "any"}
+    refused = browser.post("account_new", given)
+    assert refused.status_code == 422
+    assert "FAREBOX_ALLOW_PRIVATE_UPSTREAMS" in text_of(refused)
