@@ -44,6 +44,13 @@ def bound_gemini(
     for name, why in UNBOUNDED.items():
         if request.config.get(name):
             raise Uncountable(f"generationConfig.{name}", why)
+    try:
+        return _bound_prompt(request, provider, allowances)
+    except RecursionError as error:
+        raise RequestShapeError("the request is nested too deeply") from error
+
+
+def _bound_prompt(request: GeminiRequest, provider: str, allowances: Allowances) -> InputBound:
     kept = _kept(request, allowances)
     rule = rule_of(request.model, provider)
     if rule is CountRule.WORDS and not kept:

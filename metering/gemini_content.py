@@ -159,11 +159,8 @@ class ContentCounter:
 
 
 def compact(value: Any) -> str:
-    """Write JSON in as few characters as it takes. Raises: RequestShapeError where it is nested too deeply."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError as error:
-        raise RequestShapeError("the request is nested too deeply") from error
+    """Write JSON in as few characters as it takes."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _string(value: Any, param: str) -> str:

@@ -172,8 +172,6 @@ def picture_size(content: str) -> tuple[int, int] | None:
         data = b64decode(content[: len(content) - len(content) % 4], validate=True)
     except (binascii.Error, ValueError):
         return None
-    if data[:4] == b"GIF8" and len(data) >= 10:
-        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
     return _largest_extent(data) if data[4:8] == b"ftyp" else None
 
 

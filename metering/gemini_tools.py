@@ -76,7 +76,7 @@ def count_tools(value: Any, model: str, allowances: Allowances) -> Tools:
 def schema_tokens(schema: Any, param: str) -> int:
     """Bound the tokens of a schema that the answer must follow. Raises: Uncountable where it is too large."""
     shown = expanded(schema, param)
-    return text_tokens(compact(shown)) + SCHEMA_NODE_TOKENS * _nodes(shown)
+    return _longer(compact(schema), compact(shown)) + SCHEMA_NODE_TOKENS * _nodes(shown)
 
 
 def expanded(schema: Any, param: str) -> Any:
@@ -89,14 +89,20 @@ def expanded(schema: Any, param: str) -> Any:
 
 def _declaration(value: Any, param: str) -> Tools:
     declared = named(value, param)
-    before = byte_bound(compact(declared))
+    before = compact(declared)
     for name in _SCHEMAS:
         if declared.get(name) is not None:
             declared[name] = expanded(declared[name], f"{param}.{name}")
-    text = compact(declared)
+    after = compact(declared)
     nodes = sum(_nodes(declared.get(name)) for name in _SCHEMAS)
-    tokens = text_tokens(text) + DECLARATION_TOKENS + SCHEMA_NODE_TOKENS * nodes
-    return Tools(tokens, max(0, byte_bound(text) - before))
+    tokens = _longer(before, after) + DECLARATION_TOKENS + SCHEMA_NODE_TOKENS * nodes
+    return Tools(tokens, max(0, byte_bound(after) - byte_bound(before)))
+
+
+def _longer(before: str, after: str) -> int:
+    """Tokens of a schema as it was sent or written out, whichever are more: what it does not use may be left in."""
+    tokens = text_tokens(before)
+    return tokens if before == after else max(tokens, text_tokens(after))
 
 
 def _allowed(name: str, param: str, allowances: Allowances) -> int:
@@ -133,9 +139,9 @@ class _Expander:
             return value
         target = value.get("$ref", value.get("ref"))
         if isinstance(target, str) and target.startswith("#"):
-            if within.count(target) >= SCHEMA_LEVELS:
-                return {}
             beside = {name: given for name, given in value.items() if name not in ("$ref", "ref")}
+            if within.count(target) >= SCHEMA_LEVELS:
+                return beside
             found = self._find(target)
             merged = {**found, **beside} if isinstance(found, dict) else beside
             return self.write_out(merged, (*within, target))
