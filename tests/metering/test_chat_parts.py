@@ -121,6 +121,16 @@ def test_a_picture_costs_what_its_provider_says(
     assert found.tokens > tokens
 
 
+def test_a_picture_elsewhere_may_be_allowed_for_less_than_the_largest() -> None:
+    elsewhere = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    for model, provider, most in (("qwen3-vl-flash", "alibaba", 16_388), ("gpt-4o", "openai", 1_445)):
+        assert bounded(model, elsewhere, provider=provider).image_tokens == most
+        assert bounded(model, elsewhere, provider=provider, image_url=900).image_tokens == 900
+        assert bounded(model, elsewhere, provider=provider, image_url=99_000).image_tokens == most
+        own = gif(330, 291)
+        assert bounded(model, own, provider=provider, image_url=1) == bounded(model, own, provider=provider)
+
+
 def test_the_base64_of_a_picture_is_no_text() -> None:
     url = "data:image/png;base64," + "A" * 100_000
     part = {"type": "image_url", "image_url": {"url": url}}
