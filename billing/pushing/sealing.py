@@ -2,7 +2,7 @@
 
 The cursor's row lock makes one sealer at a time; what is taken is gone from ``unsealed`` in the same transaction; the
 recorder, adding to a moment being taken, waits for the commit and begins a new row. So nothing is sealed twice and
-nothing is passed over, however late it was booked (docs/adr, cursors).
+nothing is passed over, however late it was booked (docs/adr/0011).
 """
 
 from __future__ import annotations

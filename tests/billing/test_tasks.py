@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis
+from celery import current_app
 
 from billing import tasks
 from billing.models import DriftReport
@@ -21,17 +22,13 @@ def _own_control(redis_client: redis.Redis) -> None:
 
 
 def test_every_scheduled_task_exists_and_never_piles_up() -> None:
-    known = {
-        task.name for task in (tasks.sweep, tasks.lag, tasks.overruns, tasks.trim, tasks.months, tasks.drift, tasks.verify)
-    }
-
-    assert {entry["task"] for entry in tasks.BEAT.values()} == known
+    assert {entry["task"] for entry in tasks.BEAT.values()} <= set(current_app.tasks)
     assert all(entry["options"]["expires"] for entry in tasks.BEAT.values())
 
 
 def test_every_task_runs_on_an_empty_installation(streams: Streams) -> None:
-    for task in (tasks.sweep, tasks.lag, tasks.overruns, tasks.trim, tasks.months, tasks.drift, tasks.verify):
-        task()
+    for entry in tasks.BEAT.values():
+        current_app.tasks[entry["task"]]()
 
 
 def test_drift_looks_at_every_active_budget(streams: Streams, redis_client: redis.Redis) -> None:
