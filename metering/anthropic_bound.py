@@ -33,7 +33,7 @@ from metering.count_cache import CountCache
 from metering.errors import RequestShapeError, Uncountable
 from metering.limits import ModelLimits, limits_for
 from metering.model_families import CountRule
-from metering.quote import TEXT_BUCKETS, BoundClass, InputBound
+from metering.quote import TEXT_BUCKETS, BoundClass, InputBound, with_slack
 from metering.rates import REGION_PERCENT
 
 _CACHED_BYTES_MIN = 512  # below, counting is quicker than remembering
@@ -52,9 +52,6 @@ _PRICED_REGIONS = frozenset({"", "global", *REGION_PERCENT})
 # Who serves Claude, with Claude's tokenizers and prompts.
 _CLAUDE_HOSTS = frozenset({"anthropic", "aws", "azure", "bedrock", "google", "vertex", "openrouter"})
 _NOTHING_KNOWN = ModelLimits(None, None)
-# By so much, and by no less than nothing, a count of Anthropic's own is raised: it calls its counts estimates that may
-# differ by a small amount. Source: "Token counting", read 2026-11-21; six recorded pairs are equal to the token.
-_COUNTED_SLACK_PERCENT = 2
 _pieces: CountCache[Piece] = CountCache()
 _tools: CountCache[Tools] = CountCache()
 
@@ -140,12 +137,11 @@ def _prompt(request: MessagesRequest, rule: CountRule, tools: Tools, allowances:
 
 def _counted_prompt(request: MessagesRequest, tools: Tools, counted_tokens: int) -> _Prompt:
     """Take the provider's own count for the first prompt; it has seen what we cannot."""
-    tokens = counted_tokens + counted_tokens * _COUNTED_SLACK_PERCENT // 100
     try:
         buckets = _buckets_of(request, _counted(request, tools, image_tokens_max(request.model)))
     except Uncountable:
         buckets = TEXT_BUCKETS
-    return _Prompt(tokens, BoundClass.EXACT, buckets)
+    return _Prompt(with_slack(counted_tokens), BoundClass.EXACT, buckets)
 
 
 def _counted(request: MessagesRequest, tools: Tools, image_max: int) -> Piece:

@@ -19,9 +19,10 @@ from metering.anthropic_request import decode_counted_model
 from metering.limits import limits_for
 from metering.quote import BoundClass, InputBound, OutputCap
 from proxy.bodies import edited, picked
-from proxy.providers.anthropic_answers import MessagesTap, read_answer, read_count
+from proxy.providers.anthropic_answers import MessagesTap, read_answer
 from proxy.providers.anthropic_errors import AnthropicErrors
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits, Verdict, forwarded
+from proxy.providers.counts import read_input_tokens
 
 # The API's version where the caller names none. Source: Anthropic's "Versions", read to 2026-11.
 VERSION = "2023-06-01"
@@ -102,7 +103,7 @@ class MessagesCall:
 
     def read_count(self, body: bytes) -> int:
         """Read a count, in tokens. Raises: UsageError for what is none."""
-        return read_count(body)
+        return read_input_tokens(body)
 
     def bound_counted(
         self, model: str, counted_tokens: int, *, provider: str, allowances: Allowances

@@ -6,7 +6,7 @@ which replaces the start's; pings and errors come in between; a stream that brea
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -76,13 +76,6 @@ class Event(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
-class Count(msgspec.Struct):
-    """An answer of the counting endpoint."""
-
-    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-_counts = msgspec.json.Decoder(Count)
 _summaries = msgspec.json.Decoder(Summary)
 _messages = msgspec.json.Decoder(Message)
 _events = msgspec.json.Decoder(Event)
@@ -142,14 +135,6 @@ def read_answer(body: bytes) -> Report:
             shown.take(body.decode("utf-8", "replace"))
         shown.put_into(report)
     return report
-
-
-def read_count(body: bytes) -> int:
-    """Read an answer of the counting endpoint, in tokens. Raises: UsageError for what is no count."""
-    try:
-        return _counts.decode(body).input_tokens
-    except msgspec.DecodeError as error:
-        raise UsageError(f"a count that is none: {error}") from error
 
 
 def _read_misnamed(body: bytes) -> Report | None:

@@ -20,9 +20,10 @@ from metering.gemini import (
 )
 from metering.gemini_models import output_ceiling
 from metering.gemini_request import CAP, CONFIG, named
-from metering.quote import BoundClass, InputBound, OutputCap
+from metering.quote import BoundClass, InputBound, OutputCap, bound_by_count
 from proxy.bodies import edited, with_member
-from proxy.providers.base import Prepared, Report, Traits
+from proxy.providers.base import CountingRequest, Prepared, Report, Traits
+from proxy.providers.counts import read_total_tokens
 
 MODELS = "models/"
 _NO_OUTPUT = OutputCap(tokens=0, choices=1, minimum_tokens=0, source="caller", may_clamp=False)
@@ -74,6 +75,25 @@ class GenerateCall:
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
         return may_think_unseen(self._as(model))
+
+    def counting(self, model: str, traits: Traits) -> CountingRequest | None:
+        """What to ask Gemini for the count of this prompt: the whole request; none for a tuned model."""
+        name = model.removeprefix(MODELS)
+        if "/" in name:
+            return None
+        whole = edited(self._body, {"model": f"{MODELS}{name}"})
+        path = f"/v1beta/{MODELS}{name}:countTokens"
+        return CountingRequest(path, b'{"generateContentRequest":%b}' % whole)
+
+    def read_count(self, body: bytes) -> int:
+        """Read a count, in tokens. Raises: UsageError for what is none."""
+        return read_total_tokens(body)
+
+    def bound_counted(
+        self, model: str, counted_tokens: int, *, provider: str, allowances: Allowances
+    ) -> InputBound:
+        """Bound the prompt by Gemini's count. Raises: Uncountable."""
+        return bound_by_count(self.bound(model, provider=provider, allowances=allowances), counted_tokens)
 
     def _as(self, model: str) -> GeminiRequest:
         return self._request if model == self.model else replace(self._request, model=model)

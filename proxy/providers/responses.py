@@ -7,8 +7,8 @@ import msgspec
 from enforcement.policies import TenantPolicy
 from metering.allowances import Allowances
 from metering.limits import is_reasoning, limits_for
-from metering.quote import BoundClass, InputBound, OutputCap
-from metering.responses_bound import bound_responses
+from metering.quote import BoundClass, InputBound, OutputCap, bound_by_count
+from metering.responses_bound import CALLS_DEFAULT, bound_responses
 from metering.responses_output import responses_cap_for
 from metering.responses_request import (
     ResponsesRequest,
@@ -16,11 +16,33 @@ from metering.responses_request import (
     decode_input_tokens_model,
     decode_responses,
 )
+from metering.responses_tools import runs_tools
 from metering.tokens import UNSEEN_TOKENS_PER_TOOL_CALL, encoding_for, estimate_output
-from proxy.bodies import edited
-from proxy.providers.base import Prepared, Report, Traits
+from proxy.bodies import edited, picked
+from proxy.providers.base import CountingRequest, Prepared, Report, Traits
+from proxy.providers.counts import read_input_tokens
 from proxy.providers.openai_wire import OpenAIWire
 from proxy.providers.responses_answers import ResponsesTap, read_answer
+
+_PLAIN = Traits()
+COUNTING_PATH = "/responses/input_tokens"
+# What a prompt is made of; the endpoint takes no other field. Source: OpenAI's API reference, "Get input token counts",
+# read 2026-11-21.
+COUNTED_FIELDS = frozenset(
+    (
+        *(
+            "model",
+            "input",
+            "instructions",
+            "tools",
+            "tool_choice",
+            "parallel_tool_calls",
+            "text",
+            "reasoning",
+        ),
+        *("previous_response_id", "conversation", "truncation"),
+    )
+)
 
 
 class ResponsesCall:
@@ -59,6 +81,8 @@ class ResponsesCall:
             changes["model"] = model
         if request.max_output_tokens != cap_tokens and not request.compacts:
             changes["max_output_tokens"] = cap_tokens
+        if request.max_tool_calls is None and runs_tools(request.tools):
+            changes["max_tool_calls"] = CALLS_DEFAULT
         return Prepared(edited(self._body, changes), strip_usage=False)
 
     def count(self, model: str, report: Report) -> int:
@@ -69,6 +93,23 @@ class ResponsesCall:
     def hides_output(self, model: str) -> bool:
         """Whether the model thinks unseen, or writes what only the provider can read."""
         return is_reasoning(model) or self._request.compacts
+
+    def counting(self, model: str, traits: Traits) -> CountingRequest | None:
+        """What to ask OpenAI for the count of this prompt; none where it is served by other paths, or compacted."""
+        if self._request.compacts or traits.path != _PLAIN.path or traits.query:
+            return None
+        fields = picked(self._body, COUNTED_FIELDS)
+        return CountingRequest(COUNTING_PATH, edited(fields, {"model": model}))
+
+    def read_count(self, body: bytes) -> int:
+        """Read a count, in tokens. Raises: UsageError for what is none."""
+        return read_input_tokens(body)
+
+    def bound_counted(
+        self, model: str, counted_tokens: int, *, provider: str, allowances: Allowances
+    ) -> InputBound:
+        """Bound the prompt by OpenAI's count. Raises: Uncountable."""
+        return bound_by_count(self.bound(model, provider=provider, allowances=allowances), counted_tokens)
 
     def _as(self, model: str) -> ResponsesRequest:
         request = self._request
@@ -140,7 +181,7 @@ class OpenAICompact(OpenAIResponses):
 class OpenAIInputTokens(OpenAIWire):
     """The dialect of ``POST /v1/responses/input_tokens``."""
 
-    _path = "/responses/input_tokens"
+    _path = COUNTING_PATH
 
     def decode(self, body: bytes) -> InputTokensCall:
         """Read a request. Raises: RequestShapeError."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metering.cost import cost_of
 from metering.errors import RequestShapeError, UnpricedModel
 from metering.money import charge_for
-from metering.quote import BoundClass, Elsewhere, InputBound, OutputCap, quote_for
+from metering.quote import BoundClass, Elsewhere, InputBound, OutputCap, bound_by_count, quote_for
 from metering.rates import Price, Rate
 from metering.usage import Usage
 
@@ -213,3 +213,17 @@ def test_samplings_that_are_reported_in_one_sum_reach_its_tier() -> None:
     cap = OutputCap(tokens=100, choices=1, minimum_tokens=100, source="caller", may_clamp=False)
     most = quote_for(bound, cap, price, elsewhere={"small": price}).cost.at_cap
     assert most == cost_of(Usage(input_tokens=3000, output_tokens=400), price)
+
+
+def test_a_providers_own_count_stands_for_our_bound_of_one_round() -> None:
+    ours = InputBound(5000, BoundClass.EMPIRICAL, audio_tokens=900, image_tokens=400, text_buckets=("input",))
+    counted = bound_by_count(ours, 1000)
+    assert (counted.tokens, counted.bound_class, counted.text_buckets) == (1020, BoundClass.EXACT, ("input",))
+    assert (counted.audio_tokens, counted.image_tokens) == (900, 120)
+    assert bound_by_count(ours, 49).tokens == 49
+    for more in (
+        InputBound(5000, BoundClass.EMPIRICAL, rounds=2),
+        InputBound(5000, BoundClass.EMPIRICAL, extras=(("web_search", 1),)),
+        InputBound(5000, BoundClass.EMPIRICAL, elsewhere=(Elsewhere("x", 1, 1),)),
+    ):
+        assert bound_by_count(more, 1000) == more

@@ -14,12 +14,16 @@ import httpx
 import msgspec
 import pytest
 
+from metering.allowances import NONE
 from metering.errors import UsageError
+from metering.quote import BoundClass
 from proxy.addresses import Origins
 from proxy.counting import COUNT_BYTES_MAX, COUNTING_SECONDS, CountingDoor
 from proxy.errors import ForbiddenAddress, NotSent, Unfinished
-from proxy.providers.anthropic_answers import read_count
-from proxy.providers.base import CountingRequest
+from proxy.providers.base import Countable, CountingRequest
+from proxy.providers.counts import read_input_tokens, read_total_tokens
+from proxy.providers.gemini import find_gemini
+from proxy.providers.responses import OpenAICompact, OpenAIResponses
 from proxy.settings import read_settings
 from tests.proxy.conftest import Proxy, Tenant
 from tests.proxy.echo import Echo
@@ -230,7 +234,7 @@ def test_the_door_leads_to_counting_paths_alone(echo: Echo, path: str) -> None:
 def test_the_door_leads_to_every_providers_count(echo: Echo, path: str) -> None:
     root = echo.base_url.removesuffix("/v1")
     echo.pieces = [b'{"input_tokens":', b"7}"]
-    assert read_count(send(path, root, root.removeprefix("http://"))) == 7
+    assert read_input_tokens(send(path, root, root.removeprefix("http://"))) == 7
     assert echo.heads[0].startswith(f"POST {path} HTTP".encode())
 
 
@@ -251,5 +255,58 @@ def test_an_answer_that_never_comes_is_no_count(echo: Echo) -> None:
     "body", [b"", b"[]", b'{"input_tokens":null}', b'{"input_tokens":1.5}', b'{"tokens":1}']
 )
 def test_what_is_no_count_is_an_error(body: bytes) -> None:
-    with pytest.raises(UsageError):
-        read_count(body)
+    for read in (read_input_tokens, read_total_tokens):
+        with pytest.raises(UsageError):
+            read(body)
+
+
+def counted_call(dialect: Any, body: dict[str, Any]) -> tuple[CountingRequest | None, Any]:
+    """What a dialect would ask about a request, and the call."""
+    call = dialect.decode(json.dumps(body).encode())
+    assert isinstance(call, Countable)
+    return call.counting(call.model, dialect.traits_of("openai")), call
+
+
+def test_openais_count_is_asked_of_what_makes_up_the_prompt() -> None:
+    body = {
+        "model": "gpt-5",
+        "input": "hi",
+        "instructions": "Be brief.",
+        "stream": True,
+        "max_output_tokens": 9,
+    }
+    asked, call = counted_call(OpenAIResponses(), body)
+    assert asked is not None
+    assert asked.path == "/responses/input_tokens"
+    assert json.loads(asked.body) == {"model": "gpt-5", "input": "hi", "instructions": "Be brief."}
+    found = call.bound_counted(
+        "gpt-5", call.read_count(b'{"input_tokens":50}'), provider="openai", allowances=NONE
+    )
+    assert (found.tokens, found.bound_class) == (51, BoundClass.EXACT)
+    assert counted_call(OpenAICompact(), {"model": "gpt-5", "input": "hi"})[0] is None
+    assert (
+        call.counting("gpt-5", dataclasses.replace(OpenAIResponses().traits_of("openai"), query="v=1"))
+        is None
+    )
+
+
+def test_geminis_count_is_asked_of_the_whole_request() -> None:
+    contents = [{"parts": [{"text": "hi"}]}]
+    dialect = find_gemini("POST", "/gemini/v1/models/gemini-3-flash:generateContent", b"")
+    assert dialect is not None
+    asked, call = counted_call(
+        dialect, {"contents": contents, "system_instruction": {"parts": [{"text": "x"}]}}
+    )
+    assert asked is not None
+    assert asked.path == "/v1beta/models/gemini-3-flash:countTokens"
+    assert json.loads(asked.body) == {
+        "generateContentRequest": {
+            "model": "models/gemini-3-flash",
+            "contents": contents,
+            "system_instruction": {"parts": [{"text": "x"}]},
+        }
+    }
+    count = call.read_count(b'{"totalTokens":100,"promptTokensDetails":[]}')
+    found = call.bound_counted(call.model, count, provider="gemini", allowances=NONE)
+    assert (found.tokens, found.bound_class) == (102, BoundClass.EXACT)
+    assert call.counting("tunedModels/mine", dialect.traits_of("gemini")) is None
