@@ -39,6 +39,10 @@ _GROK_TOKENS = constant("responses", "grok_preamble_tokens")
 _GROK = re.compile(r"(^|/)grok")
 _EARLY = re.compile(r"gpt-4o(-2024|$)")
 
+# How often tools of the provider's may be called where the request does not say, and allowances stand for them: it is
+# sent along.
+CALLS_DEFAULT = 10
+
 # Fields whose price or size nobody knows before the call.
 UNBOUNDED = {
     "modalities": "what is not text has prices of its own",
@@ -206,13 +210,15 @@ def _calls_of(request: ResponsesRequest, tools: ToolsCount, provider: str) -> in
     first = tools.served[0]
     if provider not in _OPENAI_HOSTS and family_of(request.model).rule is not CountRule.WORDS:
         raise Uncountable(first.part, f"{provider!r} is not known to keep to 'max_tool_calls'")
-    if request.max_tool_calls is None:
-        raise Uncountable(
-            first.part,
-            "tools that run at the provider re-bill the prompt every round, and cost fees: state 'max_tool_calls'",
-            kind=first.kind,
-        )
-    return request.max_tool_calls
+    if request.max_tool_calls is not None:
+        return request.max_tool_calls
+    if all(one.tokens is not None for one in tools.served):
+        return CALLS_DEFAULT
+    raise Uncountable(
+        first.part,
+        "tools that run at the provider re-bill the prompt every round, and cost fees: state 'max_tool_calls'",
+        kind=first.kind,
+    )
 
 
 def _ceiling_of(request: ResponsesRequest, tools: ToolsCount, provider: str) -> int | None:

@@ -236,10 +236,6 @@ def _picture(part: dict[str, Any], param: str, rule: ItemRule) -> int:
     image_rule = image_rule_of(rule.model)
     if not isinstance(url, str) or image_rule is None:
         return _allowed_part(part, param, rule.allowances)
-    if not url.startswith("data:"):
-        allowed = rule.allowances.find("image_url")
-        if allowed is not None:  # else the largest that the model takes is what it may be
-            return allowed
     return image_tokens(image_rule, url, detail if isinstance(detail, str) else "auto")
 
 

@@ -75,8 +75,8 @@ def count_tools(raw: msgspec.Raw, allowances: Allowances, encoding: Encoding) ->
     allowed, served = 0, []
     for place, tool in enumerate(tools):
         kind, part = tool["type"], f"tools[{place}].{tool['type']}"
-        known = next((name for name in _SERVED if kind == name or kind.startswith(f"{name}_")), None)
-        if known is not None and tool.get("execution") != "client":
+        known = _served_as(tool)
+        if known:
             served.append(_serve(known, part, allowances))
         elif kind in _UNSHOWN:
             why = "how it is shown to the model is not published"
@@ -91,6 +91,18 @@ def count_format(wanted: dict[str, Any], encoding: Encoding) -> int:
     if wanted.get("type", "") in _FORMATS:
         return 0
     return count(format_text(wanted), encoding) + _HEAD_TOKENS
+
+
+def runs_tools(raw: msgspec.Raw) -> bool:
+    """Tell whether any of a request's tools runs at the provider. Raises: RequestShapeError."""
+    return any(_served_as(tool) for tool in read_tools(raw))
+
+
+def _served_as(tool: dict[str, Any]) -> str:
+    kind = tool["type"]
+    if tool.get("execution") == "client":
+        return ""
+    return next((name for name in _SERVED if kind == name or kind.startswith(f"{name}_")), "")
 
 
 def _serve(name: str, part: str, allowances: Allowances) -> Served:

@@ -202,6 +202,14 @@ def test_an_allowance_stands_for_what_a_call_adds() -> None:
     assert mixed.tokens == 3 * 272_000
 
 
+def test_where_allowances_stand_for_every_tool_ten_calls_are_held() -> None:
+    tools = [*SEARCH, {"type": "mcp", "server_label": "x"}]
+    found = bound("gpt-5", tools=tools, allowances=Allowances({"web_search": 9000, "mcp": 1000}))
+    assert (found.rounds, found.extras) == (11, (("web_search", 10),))
+    with pytest.raises(Uncountable, match="state 'max_tool_calls'"):
+        bound("gpt-5", tools=tools, allowances=Allowances({"mcp": 1000}))
+
+
 def test_without_an_allowance_or_a_ceiling_nothing_stands_for_a_call() -> None:
     with pytest.raises(Uncountable, match="how much this model can read") as raised:
         bound("gpt-5-of-tomorrow", tools=SEARCH, max_tool_calls=1)

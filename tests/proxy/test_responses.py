@@ -246,7 +246,7 @@ def test_searches_are_billed_by_the_call(acme: Tenant, proxy: Proxy, echo: Echo)
     ]
     echo.pieces = [json.dumps(response(output=calls, usage=usage(700, 3))).encode()]
     tools = [{"type": "web_search"}]
-    assert code_of(post(proxy, key, tools=tools)) == (400, "uncountable")
+    assert code_of(post(proxy, key, tools=[{"type": "file_search"}])) == (400, "uncountable")
     assert post(proxy, key, tools=tools, max_tool_calls=3, max_output_tokens=50).status_code == 200
     [(_, basis, cost, body)] = acme.rows()
     assert (basis, dict(body.extras)) == ("reported", {"web_search": 2})
@@ -254,6 +254,17 @@ def test_searches_are_billed_by_the_call(acme: Tenant, proxy: Proxy, echo: Echo)
     most = 4 * (body.quoted_input_tokens // 4 * 1000 + 50 * 2000) + 3 * 10_000_000
     assert body.quote_cost_nanousd == most >= cost
     assert acme.spent(budget) == (cost, 0)
+
+
+def test_a_number_of_calls_that_nobody_stated_is_sent_along(acme: Tenant, proxy: Proxy, echo: Echo) -> None:
+    price(acme, base_url=echo.base_url, web_search=10_000_000)
+    acme.publish(allowances={"web_search": 100})
+    _, key = customer_key(acme)
+    echo.pieces = [json.dumps(response(usage=usage())).encode()]
+    for fields in ({}, {"max_tool_calls": 2}):
+        assert post(proxy, key, tools=[{"type": "web_search"}], **fields).status_code == 200
+    assert post(proxy, key).status_code == 200
+    assert [json.loads(body).get("max_tool_calls") for body in echo.bodies] == [10, 2, None]
 
 
 @pytest.mark.parametrize(
