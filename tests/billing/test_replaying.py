@@ -86,7 +86,8 @@ def test_a_tenants_own_price_a_region_and_other_models_are_found_by_their_ids(
     assert MINI is not None
     dearer = cost_of(Usage(input_tokens=1_000_000), regional(MINI, "us"))
     book(streams, acme, dearer, price_id=f"{MINI.price_id}+us", usage={"input": 1_000_000})
-    extras = {f"other|{own.pk}:input": 200_000, f"other|{own.pk}:output": 100_000}
+    other = make_price(acme, "other", input=10, output=20)
+    extras = {f"other|{other.pk}:input": 200_000, f"other|{other.pk}:output": 100_000}
     book(streams, acme, COST + 4, extras=extras)
     assert verdicts(recorder) == {"equal": 3}
 

@@ -127,6 +127,13 @@ def test_what_a_book_announces_comes_in_with_it(make_file: Callable[..., str]) -
     assert find(at=midnight).endswith(f"/{day.isoformat()}")
 
 
+def test_a_price_by_the_hour_is_told_and_left_alone(make_file: Callable[..., str]) -> None:
+    hours = {"constraint": {"start_time": "16:30:00Z", "end_time": "16:30:00Z"}, "prices": {"input_mtok": 9}}
+    file = make_file(model("gpt-4o-mini", prices=[{"prices": {"input_mtok": 0.3, "output_mtok": 1}}, hours]))
+    assert "changed  openai/gpt-4o-mini: input" in prices("diff", file)
+    assert "nothing to import" in prices("import", file, "--yes")
+
+
 def test_tiers_come_in_with_their_model(make_file: Callable[..., str]) -> None:
     fast = {"when": {"service_tier": "priority"}, "prices": {"input_mtok": 0.6, "output_mtok": 2.4}}
     prices("import", make_file(model("gpt-4o-mini", price_variants=[fast])), "--yes")
