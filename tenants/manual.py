@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
 # What is for callers; the rest of the folder is for whoever runs or changes Farebox.
-PAGES = ("routes", "errors", "domain")
+PAGES = ("routes", "errors", "domain", "stripe")
 
 
 @dataclass(frozen=True, slots=True)
