@@ -7,7 +7,7 @@ import pytest
 from metering.allowances import NONE, Allowances
 from metering.errors import RequestShapeError, Uncountable
 from metering.responses_tool_texts import PLACES_MAX, format_text, namespace_text
-from metering.responses_tools import ToolsCount, count_format, count_tools
+from metering.responses_tools import ToolsCount, count_format, count_tools, runs_tools
 from metering.tokens import count
 from tests.metering.responses import function, request
 
@@ -133,6 +133,12 @@ def test_tools_that_run_at_the_provider_are_named(kind: str, allowance: str, fee
     assert (served.part, served.kind, served.tokens, served.fee) == (f"tools[0].{kind}", allowance, None, fee)
     [allowed] = counted([{"type": kind}], Allowances({allowance: 900})).served
     assert allowed.tokens == 900
+
+
+def test_whether_any_tool_runs_at_the_provider() -> None:
+    assert runs_tools(request(tools=[function(), {"type": "web_search"}]).tools)
+    assert not runs_tools(request(tools=[function(), {"type": "tool_search", "execution": "client"}]).tools)
+    assert not runs_tools(request().tools)
 
 
 def test_a_tool_that_openai_describes_itself_rests_on_an_allowance() -> None:
