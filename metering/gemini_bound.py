@@ -64,7 +64,8 @@ def _bound_prompt(request: GeminiRequest, provider: str, allowances: Allowances)
         # Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template.
         template = _TEMPLATE_TOKENS + (_TEMPLATE_TOOLS_TOKENS if tools.tokens else 0)
         text = max(request.body_bytes, counted.text) + tools.grown_bytes + template
-    is_hard = rule is CountRule.BYTES and not (kept or counted.allowed or counted.audio or counted.picture)
+    known = not (kept or counted.allowed or counted.audio or counted.picture) and tools.rounds == 1
+    is_hard = rule is CountRule.BYTES and known
     return _bound(counted, tools, text + kept, BoundClass.HARD if is_hard else BoundClass.EMPIRICAL)
 
 

@@ -70,6 +70,19 @@ def flush_requests() -> None:
     _request_lines.flush()
 
 
+class WithoutQueries(logging.Filter):
+    """Takes the query out of a server's own access lines: Gemini's callers may put their key there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every line through, its address without what follows a question mark."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                one.partition("?")[0] if isinstance(one, str) and one.startswith("/") else one
+                for one in record.args
+            )
+        return True
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line, with whatever ``extra`` carried."""
 
@@ -90,6 +103,7 @@ class JsonLines(logging.Formatter):
 def configure_logging(level: str) -> None:
     """Log to standard error, unless whoever runs us has set up logging already."""
     logging.getLogger("farebox").setLevel(level)
+    logging.getLogger("uvicorn.access").addFilter(WithoutQueries())
     if not logging.getLogger().handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())

@@ -314,6 +314,9 @@ def test_a_model_that_nobody_knows_is_bounded_by_bytes() -> None:
     assert grown.tokens > with_tools.tokens
     seen = bound("llama", inline("image/png", png(9, 9)), provider="somebody")
     assert seen.bound_class is BoundClass.EMPIRICAL
+    nothing = Allowances({"web_search": 0})
+    searching = bound("llama", provider="somebody", allowances=nothing, tools=[{"googleSearch": {}}])
+    assert searching.bound_class is BoundClass.EMPIRICAL
 
 
 def embedded(model: str, **fields: Any) -> Any:

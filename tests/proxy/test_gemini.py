@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import httpx
 import pytest
 
+from proxy.logs import WithoutQueries
 from tests.proxy.conftest import SIM_KEY, Bill, Proxy, Tenant
 from tests.proxy.echo import Echo
 from tests.proxy.gemini import CONTENTS, SEARCH_NANOUSD, TOOLS, chunks, post, speak_gemini, stream
@@ -274,3 +276,12 @@ def test_counting_goes_through_the_door_and_costs_nothing(
     assert (kind, basis, cost, body.price_id) == ("released", "none", 0, "free")
     assert bill.records()[-1]["billed_nanousd"] == 0
     assert acme.spent(budget) == (0, 0)
+
+
+def test_a_servers_own_access_lines_tell_no_query() -> None:
+    key = "fbx_ck_test_secret"
+    given = ("127.0.0.1:1", "POST", f"/gemini/v1beta/models/x:countTokens?key={key}", "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', given, None)
+    assert WithoutQueries().filter(record)
+    assert key not in record.getMessage()
+    assert "/gemini/v1beta/models/x:countTokens HTTP/1.1" in record.getMessage()
