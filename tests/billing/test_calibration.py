@@ -17,6 +17,7 @@ from billing import tasks
 from billing.ledger.calibration import Calibration, calibration, days_with_overruns
 from billing.ledger.calibration_sql import CLASSES, EDGES_PERMILLE
 from billing.ledger.recorder import Recorder
+from billing.metrics import metrics_text
 from enforcement.keys import Scope
 from tenants import publishing
 from tenants.actions.tenants import change_settings
@@ -261,3 +262,16 @@ def test_the_share_a_model_is_stopped_for_is_a_setting(acme: Tenant) -> None:
     assert (answer.status_code, answer.json()["overrun_stop_share_percent"]) == (200, "2.50")
     refused = client.patch("/api/v1/settings", {"overrun_stop_share_percent": "101"}, format="json")
     assert refused.status_code == 400
+
+
+def test_a_scrape_tells_each_models_fit(streams: Streams, recorder: Recorder, acme: Tenant) -> None:
+    odd = 'ft:"x"\\y'
+    book(streams, recorder, acme, cost=2_500, count=2)
+    book(streams, recorder, acme, cost=10_001, model=odd)
+    text = metrics_text(publishing.shared_control().client)
+    labels = 'provider="openai",model="gpt-4o-mini",mode="test",bound="exact"'
+    assert f"farebox_calibrated_calls{{{labels}}} 2\n" in text
+    assert f"farebox_held_money_unneeded_percent{{{labels}}} 75\n" in text
+    assert r'model="ft:\"x\"\\y"' in text
+    assert "\nfarebox_overruns 1\n" in text
+    assert text.count("# TYPE farebox_calibrated_calls gauge\n") == 1
