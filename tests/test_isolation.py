@@ -84,6 +84,8 @@ BODIES: dict[str, Any] = {
         "csv": f"external_id,stripe_customer_id\n{desk.holding.customer.external_id},cus_taken\n"
     },
     "post billing/pushes/<str:push_id>/retry": lambda desk: {},
+    "post billing/exchange-rates": lambda desk: {"currency": "eur", "day": "2026-11-01", "rate": "0.9"},
+    "put billing/push-destinations": lambda desk: {"url": "https://hooks.example/usage"},
     "put markup": lambda desk: {"markup_percent": "50"},
     "post stopped-models/<str:stop_id>/resume": lambda desk: {},
     "patch tenant": lambda desk: {"output_cap_plain": 78, "markup_percent": "51"},

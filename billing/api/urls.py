@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.api import calibration, ledger, pushes, resolving, stripe_maps, stripe_views, views
+from billing.api import (
+    calibration,
+    ledger,
+    push_settings,
+    pushes,
+    resolving,
+    stripe_maps,
+    stripe_views,
+    views,
+)
 
 urlpatterns = [
     path("v1/requests", views.RequestsView.as_view()),
@@ -25,6 +34,8 @@ urlpatterns = [
     path("v1/billing/customer-maps/<str:customer_id>", stripe_maps.MapView.as_view()),
     path("v1/billing/customer-maps/<str:customer_id>/refresh", stripe_maps.MapRefreshView.as_view()),
     path("v1/billing/customer-maps/<str:customer_id>/subscribe", stripe_maps.MapSubscribeView.as_view()),
+    path("v1/billing/exchange-rates", push_settings.RatesView.as_view()),
+    path("v1/billing/push-destinations", push_settings.DestinationsView.as_view()),
     path("v1/billing/pushes", pushes.PushesView.as_view()),
     path("v1/billing/pushes/export", pushes.PushesExportView.as_view()),
     path("v1/billing/pushes/summary", pushes.PushesSummaryView.as_view()),
