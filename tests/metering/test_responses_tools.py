@@ -111,9 +111,9 @@ def test_many_tools_are_counted_once_for_the_same_bytes() -> None:
 def test_tools_that_are_no_functions_have_a_passage_of_their_own() -> None:
     custom = {"type": "custom", "name": "sql", "description": "Run it"}
     space = {"type": "namespace", "name": "crm", "description": "Customers", "tools": [function(), "odd"]}
-    assert counted([custom]).tokens > 128
-    assert counted([space]).tokens > counted([function()]).tokens + 128
-    assert counted([{**space, "tools": None}]).tokens > 128
+    assert counted([custom]).tokens > 96
+    assert counted([space]).tokens > counted([function()]).tokens + 96
+    assert counted([{**space, "tools": None}]).tokens > 96
     assert counted([{"type": "tool_search", "execution": "client"}]).served == ()
 
 
