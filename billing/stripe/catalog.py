@@ -71,6 +71,7 @@ def set_up_meter(*, connection: StripeConnection, actor: Actor, terms: MeterTerm
             )  # fmt: skip
             trail = Trail(connection.tenant, connection.mode, actor)
             trail.audit("stripe_meter.set_up", row, after=shown(row, *SHOWN))
+            _take_only_currency(row)
             return trail.done(row, created=created)
     except IntegrityError as error:
         raise AlreadyExists(f"{terms.currency} got its meter from somebody else just now") from error
@@ -150,6 +151,15 @@ def _refuse_second(connection: StripeConnection, terms: MeterTerms) -> None:
     rows = StripeMeter.objects.filter(connection=connection, currency=terms.currency, line=terms.line)
     if rows.exclude(status=_ARCHIVED).exists():
         raise AlreadyExists(f"there is a meter for {terms.currency} already; archive it first")
+
+
+def _take_only_currency(meter: StripeMeter) -> None:
+    """While there is one currency, customers who are billed in none yet wait for that one."""
+    rows = StripeMeter.objects.filter(connection=meter.connection).exclude(status=_ARCHIVED)
+    if rows.exclude(pk=meter.pk).exists():
+        return
+    waiting = CustomerMap.objects.filter(connection=meter.connection, state=CustomerMap.State.NO_SUBSCRIPTION)
+    waiting.filter(subscription_id="").update(currency=meter.currency, updated_at=timezone.now())
 
 
 def _meter_for(gateway: Gateway, terms: MeterTerms) -> tuple[Meter, bool]:

@@ -40,7 +40,7 @@ def connect(*, tenant: Tenant, mode: str, actor: Actor, api_key: str) -> Change[
         row, _ = StripeConnection.objects.select_for_update().get_or_create(
             tenant=tenant, mode=mode, defaults={"api_version": API_VERSION}
         )
-        if row.is_usable and row.secret:
+        if row.is_usable:
             raise WrongState("somebody else connected it just now")
         before = shown(row, *SHOWN)
         if row.status == _STATUS.DISCONNECTED and not _is_same_account(row, key, account):

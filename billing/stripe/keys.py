@@ -18,7 +18,7 @@ from tenants.models import Tenant
 
 KEY_CHARS_MAX = 255
 LAST_CHARS = 4
-_KEY = re.compile(r"(?P<kind>rk|sk)_(?P<mode>test|live)_(?P<rest>\w+)")
+_KEY = re.compile(r"(?P<kind>rk|sk)_(?P<mode>test|live)_(?P<rest>\w+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

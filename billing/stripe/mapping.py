@@ -30,6 +30,7 @@ SHOWN = ("customer_id", "stripe_customer_id", "subscription_id", "subscription_i
 STALE_AFTER = timedelta(hours=6)
 REFRESHED_AT_ONCE_MAX = 25
 FOUND_MAX = 20
+PART_CHARS_MIN = 3
 MATCHED_MAX = 10_000
 _STATE = CustomerMap.State
 # A subscription that is over, or never began, invoices nothing more.

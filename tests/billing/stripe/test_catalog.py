@@ -147,6 +147,14 @@ def test_customers_without_the_price_are_listed_and_put_on_it_once(
     assert len(gateway_of(connection).subscriptions_of(mapping.stripe_customer_id)) == 1
 
 
+def test_who_was_mapped_before_waits_for_the_only_currency(
+    here: Stripe, connection: StripeConnection, acme: Holding
+) -> None:
+    mapping = mapped(connection, acme, here.customer())
+    assert waiting_for_price(set_up(connection, "eur")) == [mapping]
+    assert waiting_for_price(set_up(connection, "jpy")) == []
+
+
 def test_the_price_joins_a_subscription_that_is_there(
     here: Stripe, connection: StripeConnection, acme: Holding
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_key_is_kept_sealed_and_opens_in_its_own_row_alone(
         ("pk_test_sim", "test", "publishable"),
         ("whsec_1234", "test", "no restricted key"),
         ("", "test", "no restricted key"),
+        ("rk_test_\u00e9t\u00e9", "test", "no restricted key"),
         ("rk_test_unknown", "test", "does not take this key"),
     ],
 )
