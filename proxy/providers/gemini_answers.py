@@ -100,7 +100,7 @@ class Listener:
             self._usage = msgspec.Raw(bytes(chunk.usage_metadata))  # a view would keep the whole chunk alive
         feedback = chunk.prompt_feedback
         self._ended = self._ended or bool(feedback and feedback.block_reason)
-        said.response_model = chunk.model_version or said.response_model
+        said.response_model = (chunk.model_version or said.response_model).removeprefix("models/")
         said.error_inside = said.error_inside or is_given(chunk.error)
 
     def end(self) -> None:
@@ -116,7 +116,10 @@ class Listener:
             said.prompt = prompt_from_gemini(told)
             if self._ended:
                 model = said.response_model or self._model
-                said.usage = usage_from_gemini(told, queries=len(self._queries), model=model)
+                usage = usage_from_gemini(told, queries=len(self._queries), model=model)
+                # Gemma's answers have come with a prompt's count alone: absent is not zero.
+                is_whole = usage is not None and (usage.all_output_tokens or not said.text)
+                said.usage = usage if is_whole else None
         except (UsageError, msgspec.DecodeError) as error:
             said.usage = None
             said.impossible = f"the usage cannot be read: {error}"

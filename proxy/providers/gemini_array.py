@@ -10,19 +10,20 @@ from proxy.streaming import EVENT_BYTES_MAX
 _MARK = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 _BETWEEN = b"[, \t\r\n"
-_QUOTE, _OPENING = ord('"'), b"{["
+_QUOTE, _ARRAY, _OPENING = ord('"'), ord("["), b"{["
 
 
 class Elements:
     """Finds where each element of an array ends, over the borders of chunks."""
 
-    __slots__ = ("_depth", "_in_string", "_read", "_rest")
+    __slots__ = ("_depth", "_in_string", "_is_array", "_read", "_rest")
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._read = 0  # how far of it was looked at
         self._depth = 0
         self._in_string = False
+        self._is_array = False  # as it begins: an error may be an object of its own
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the pieces that this chunk completes, each up to the end of an element.
@@ -64,8 +65,9 @@ class Elements:
                     return None
                 after += 1
             else:
+                self._is_array = mark == _ARRAY if self._depth == 0 else self._is_array
                 self._depth += 1 if mark in _OPENING else -1
-                if self._depth == 1 and mark not in _OPENING:
+                if self._depth == 1 and self._is_array and mark not in _OPENING:
                     self._read = after
                     return after
             self._read = after

@@ -193,6 +193,7 @@ def answered(**usage: Any) -> bytes:
         (b'[{"candidates": []}, ' + answered(promptTokenCount=8, candidatesTokenCount=3) + b"]", "reported"),
         (b"data: " + answered(promptTokenCount=8, candidatesTokenCount=3) + b"\r\n\r\n", "reported"),
         (b"not JSON at all", "estimated"),
+        (answered(promptTokenCount=8, totalTokenCount=8), "estimated"),
         (b'{"candidates": [], "usageMetadata": 7}', "estimated"),
     ],
 )
