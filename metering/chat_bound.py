@@ -30,7 +30,6 @@ from metering.chat_named import count_named
 from metering.chat_parts import Parts, no_picture, size_of
 from metering.chat_request import ChatRequest, is_given, parse_unique
 from metering.empirical import constant
-from metering.errors import RequestShapeError
 from metering.images import Pictures, image_tokens
 from metering.model_families import CountRule, Family, family_of, image_rule_of
 from metering.providers import Provider, find_provider, leaves_thinking_out
@@ -72,9 +71,8 @@ def bound_chat(
     refuse_unbounded(request)
     known = find_provider(provider)
     found = _bound_by_name(request, provider, known, allowances)
-    if known and leaves_thinking_out(known.cap_leaves_out, request.model):
-        if not isinstance(parse_unique(request.reasoning, "reasoning"), dict | None):
-            raise RequestShapeError("reasoning must be an object", "reasoning")
+    leaves_out = known is not None and leaves_thinking_out(known.cap_leaves_out, request.model)
+    if leaves_out and not request.forgoes_thinking:
         found = msgspec.structs.replace(found, rounds=_THINKING_ROUNDS)
     return found
 

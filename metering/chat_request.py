@@ -63,6 +63,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     preset: msgspec.Raw = _ABSENT
     # What bounds thinking where the output cap does not, see ``cap_leaves_out`` in data/providers.toml.
     reasoning: msgspec.Raw = _ABSENT
+    enable_thinking: bool | None = None
     thinking_budget: Annotated[int, msgspec.Meta(ge=0)] | None = None
     body_bytes: int = 0
 
@@ -99,6 +100,16 @@ class ChatRequest(msgspec.Struct, frozen=True):
             is_given(raw) and bytes(raw) not in _FREE_CHOICES
             for raw in (self.tool_choice, self.function_call)
         )
+
+    @property
+    def forgoes_thinking(self) -> bool:
+        """Whether thinking is switched off, by Alibaba's field or OpenRouter's. Raises: RequestShapeError."""
+        if not is_given(self.reasoning):
+            return self.enable_thinking is False
+        reasoning = parse_unique(self.reasoning, "reasoning")
+        if not isinstance(reasoning, dict):
+            raise RequestShapeError("reasoning must be an object", "reasoning")
+        return reasoning.get("enabled") is False or reasoning.get("effort") == "none"
 
     @property
     def wants_audio(self) -> bool:

@@ -53,7 +53,7 @@ class ChatCall:
         if model != request.model:
             changes["model"] = model
         changes.update(_cap_changes(request, cap_tokens, traits.cap_field or cap_field_of(model)))
-        if leaves_thinking_out(traits.cap_leaves_out, model):
+        if leaves_thinking_out(traits.cap_leaves_out, model) and not request.forgoes_thinking:
             changes.update(_thinking_changes(request, cap_tokens, traits.thinking_field))
         inject = self.stream and traits.takes_stream_options and not request.include_usage
         if inject:
@@ -91,8 +91,6 @@ def _thinking_changes(request: ChatRequest, cap_tokens: int, field: str) -> dict
         return {field: cap_tokens if stated is None else min(cap_tokens, stated)}
     given = parse_unique(request.reasoning, "reasoning") if is_given(request.reasoning) else {}
     assert isinstance(given, dict), "its bound would have refused it"
-    if given.get("enabled") is False or given.get("effort") == "none":
-        return {}
     # OpenRouter takes either an effort or a number of tokens.
     stated = given.get("max_tokens")
     tokens = min(cap_tokens, stated) if isinstance(stated, int) else cap_tokens

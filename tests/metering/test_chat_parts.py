@@ -192,6 +192,11 @@ def test_thinking_that_no_cap_covers_is_held_as_a_second_answer() -> None:
     assert bound_chat(request("qwen3.8-max"), provider="alibaba").rounds == 2
     assert bound_chat(request("qwen/qwen3.5-35b-a3b"), provider="openrouter").rounds == 2
     assert bound_chat(request("deepseek-v4"), provider="alibaba").rounds == 1
+    off: tuple[dict[str, Any], ...] = ({"enabled": False}, {"effort": "none"})
+    for reasoning in off:
+        asked = request("qwen/qwen3.5-35b-a3b", reasoning=reasoning)
+        assert bound_chat(asked, provider="openrouter").rounds == 1
+    assert bound_chat(request("qwen3.8-max", enable_thinking=False), provider="alibaba").rounds == 1
     assert bound_chat(request("qwen3.8-max"), provider="groq").rounds == 1
     with pytest.raises(RequestShapeError, match="reasoning"):
         bound_chat(request("qwen/qwen3.5-35b-a3b", reasoning="high"), provider="openrouter")

@@ -69,6 +69,7 @@ def test_thinking_that_the_cap_leaves_out_is_bounded_by_a_field_of_its_own() -> 
     assert sent("alibaba", "qwen3.8-max", thinking_budget=50)["thinking_budget"] == 50
     assert sent("alibaba", "qwen3.8-max", thinking_budget=0)["thinking_budget"] == 0
     assert "thinking_budget" not in sent("alibaba", "deepseek-v4-pro")
+    assert "thinking_budget" not in sent("alibaba", "qwen3.8-max", enable_thinking=False)
     assert "thinking_budget" not in sent("groq", "qwen/qwen3-32b")
     asked = {"effort": "high", "exclude": True}
     assert sent("openrouter", "qwen/qwen3.5-35b", reasoning=asked)["reasoning"] == {
