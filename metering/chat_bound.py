@@ -188,7 +188,7 @@ def _bound_named(
 def _bound_words(request: ChatRequest, allowances: Allowances) -> InputBound:
     """The simulator's published rule: words of the messages' text, bytes of what stands beside them."""
     parts = Parts(allowances, picture=lambda url, detail: 0)
-    tokens = _SIM_REQUEST_TOKENS
+    tokens = _SIM_REQUEST_TOKENS + count_looked_up(request, parts)
     for place, raw in enumerate(request.messages):
         message = read_message(raw, place)
         texts = text_of(message, place)

@@ -147,8 +147,8 @@ def test_a_part_of_no_known_shape_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("name", sorted(ALLOWABLE))
 def test_what_is_looked_up_may_be_allowed(name: str) -> None:
     kind = "file_search" if name == "data_sources" else "web_search"
-    for provider in ("openai", "groq", "vllm"):
-        asked = request("gpt-4o", "hi", **{name: {}})
+    for provider in ("openai", "groq", "vllm", "simulator"):
+        asked = request("sim-mini" if provider == "simulator" else "gpt-4o", "hi", **{name: {}})
         with pytest.raises(Uncountable) as refused:
             bound_chat(asked, provider=provider)
         assert (refused.value.kind, refused.value.part) == (kind, name)
