@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
 # What is for callers; the rest of the folder is for whoever runs or changes Farebox.
-PAGES = ("routes", "errors", "domain", "stripe")
+PAGES = ("routes", "responses", "messages", "gemini", "providers", "stripe", "errors", "domain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,18 @@ def read_page(name: str) -> Page:
         if opening.type == "heading_open":
             opening.attrSet("id", heading_id(inside.content))
             titles.append(inside.content)
+        for piece in inside.children or ():
+            if piece.type == "link_open":
+                piece.attrSet("href", _address(str(piece.attrs["href"])))
     return Page(name, titles[0], parser.renderer.render(tokens, parser.options, {}))
+
+
+def _address(link: str) -> str:
+    """Where a link of the repository leads here: to the page's own address, or to the index where it has none."""
+    page_name, extension, heading = link.partition(".md")
+    if not extension or "://" in link:
+        return link
+    return f"/docs/{page_name}{heading}" if page_name in PAGES else "/docs/"
 
 
 def heading_id(text: str) -> str:

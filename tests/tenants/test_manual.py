@@ -46,6 +46,12 @@ def test_a_page_is_under_the_policy_and_its_headings_are_told_apart(name: str) -
     assert not re.search(r'href="(?!/|https?:|#)', text)
 
 
+def test_a_link_between_pages_leads_from_one_to_the_other() -> None:
+    assert 'href="/docs/responses"' in read_page("routes").html
+    assert 'href="/docs/providers#allowances"' in read_page("errors").html
+    assert ".md" not in "".join(re.findall(r'href="([^"]+)"', read_page("errors").html))
+
+
 def test_the_index_lists_every_page_and_the_api() -> None:
     text = get("/docs/").content.decode()
     for path in (*(f"/docs/{name}" for name in PAGES), "/api/docs", "/api/schema"):
