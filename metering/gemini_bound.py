@@ -12,7 +12,7 @@ from metering.gemini_media import bare_level, counts_tiles
 from metering.gemini_models import REQUEST_TOKENS, rule_of
 from metering.gemini_request import GeminiRequest, listed, named
 from metering.gemini_text import text_tokens
-from metering.gemini_tools import Tools, count_tools, schema_tokens
+from metering.gemini_tools import Room, Tools, count_tools, schema_tokens
 from metering.gemini_words import count_embed_words, count_gemini_words
 from metering.model_families import CountRule
 from metering.quote import BoundClass, InputBound
@@ -56,10 +56,11 @@ def _bound_prompt(request: GeminiRequest, provider: str, allowances: Allowances)
     if rule is CountRule.WORDS and not kept:
         return InputBound(count_gemini_words(request), BoundClass.EXACT, text_buckets=TEXT_BUCKETS)
     counted = _contents(request, allowances)
-    tools = count_tools(request.read("tools"), request.model, allowances)
+    room = Room()
+    tools = count_tools(request.read("tools"), request.model, allowances, room)
     kept += tools.allowed_tokens
     if rule is CountRule.RECIPE:
-        text = REQUEST_TOKENS + counted.text + tools.tokens + _schemas(request)
+        text = REQUEST_TOKENS + counted.text + tools.tokens + _schemas(request, room)
     else:
         # Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template.
         template = _TEMPLATE_TOKENS + (_TEMPLATE_TOOLS_TOKENS if tools.tokens else 0)
@@ -159,6 +160,6 @@ def _turn(content: Any, param: str, counter: ContentCounter, rule: bytes) -> Pie
     return known
 
 
-def _schemas(request: GeminiRequest) -> int:
+def _schemas(request: GeminiRequest, room: Room) -> int:
     """Most models are not shown the format that an answer must follow; 2.0 was, in one of 22 recorded calls."""
-    return sum(schema_tokens(schema, "generationConfig.responseSchema") for schema in request.schema)
+    return sum(schema_tokens(schema, "generationConfig.responseSchema", room) for schema in request.schema)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 _SECOND_MS = 1000
 _TAG_BYTES_MAX = 4096
 _BOXES_MAX = 10_000
+_FRAMES_MAX = 400_000  # some three hours; more of them would hold up everybody else's request
 _FRAGMENT = -1  # a piece of a film whose length no header sums up
 # MPEG audio: bit rates in kbit/s by version and layer, sample rates by version. Source: ISO/IEC 11172-3 and 13818-3.
 _RATES_V1 = {
@@ -130,7 +131,7 @@ def _mpeg_ms(data: bytes) -> int | None:
             (byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True)
         )
     micros = frames = 0
-    while place + 7 <= len(data):
+    while place + 7 <= len(data) and frames < _FRAMES_MAX:
         head = data[place : place + 7]
         frame = _adts_frame(head) or _mpeg_frame(head[:4])
         if frame is None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from metering.gemini_models import BYTES_PER_TOKEN, O200K_PERCENT
 from metering.tokens import byte_bound, count
 
-_DIGITS = re.compile(r"\d")
+_DIGITS = "0123456789"
 
 
 def text_tokens(text: str) -> int:
@@ -15,7 +13,7 @@ def text_tokens(text: str) -> int:
 
     Digits stand alone. Source: the Gemma 3 technical report, "Tokenizer" (split digits), read 2026-11-21.
     """
-    digits = sum(1 for _ in _DIGITS.finditer(text))
+    digits = sum(map(text.count, _DIGITS))
     by_tokens = -(-(count(text, "o200k_base") + digits) * O200K_PERCENT // 100)
     text_bytes = byte_bound(text)
     # What OpenAI's tokenizer merges well in another script, Google's may not.

@@ -20,7 +20,7 @@ from metering.gemini_request import listed, named
 from metering.gemini_text import text_tokens
 from metering.tokens import byte_bound
 
-# Beyond this a schema that refers to itself has no end that matters.
+# How much may be written out for one request: from few bytes schemas that refer to themselves grow without end.
 NODES_MAX = 20_000
 _SCHEMAS = ("parameters", "parametersJsonSchema", "response", "responseJsonSchema")
 _DEFINITIONS = frozenset({"$defs", "definitions", "defs"})
@@ -51,7 +51,15 @@ class Tools(NamedTuple):
     extras: tuple[tuple[str, int], ...] = ()
 
 
-def count_tools(value: Any, model: str, allowances: Allowances) -> Tools:
+class Room:
+    """How many nodes may still be written out for a request."""
+
+    def __init__(self) -> None:
+        """Begin with all of them."""
+        self.nodes = NODES_MAX
+
+
+def count_tools(value: Any, model: str, allowances: Allowances, room: Room) -> Tools:
     """Count a request's tools. Raises: Uncountable for one without a known bound; RequestShapeError."""
     tokens = grown_bytes = allowed_tokens = 0
     rounds = 1
@@ -61,7 +69,7 @@ def count_tools(value: Any, model: str, allowances: Allowances) -> Tools:
             param = f"tools[{place}].{name}"
             if name == _DECLARATIONS:
                 declared = [
-                    _declaration(one, f"{param}[{number}]") for number, one in enumerate(listed(given))
+                    _declaration(one, f"{param}[{number}]", room) for number, one in enumerate(listed(given))
                 ]
                 tokens += sum(one.tokens for one in declared)
                 grown_bytes += sum(one.grown_bytes for one in declared)
@@ -73,26 +81,26 @@ def count_tools(value: Any, model: str, allowances: Allowances) -> Tools:
     return Tools(tokens, grown_bytes, allowed_tokens, rounds, tuple(extras.items()))
 
 
-def schema_tokens(schema: Any, param: str) -> int:
+def schema_tokens(schema: Any, param: str, room: Room) -> int:
     """Bound the tokens of a schema that the answer must follow. Raises: Uncountable where it is too large."""
-    shown = expanded(schema, param)
+    shown = expanded(schema, param, room)
     return _longer(compact(schema), compact(shown)) + SCHEMA_NODE_TOKENS * _nodes(shown)
 
 
-def expanded(schema: Any, param: str) -> Any:
+def expanded(schema: Any, param: str, room: Room) -> Any:
     """Write out a schema's references in place, as Google does; one that holds itself to ``SCHEMA_LEVELS`` levels.
 
-    Raises: Uncountable where that makes more than ``NODES_MAX`` nodes.
+    Raises: Uncountable where there is no room for it.
     """
-    return _Expander(schema, param).write_out(schema, ()) if _refers(schema) else schema
+    return _Expander(schema, param, room).write_out(schema, ()) if _refers(schema) else schema
 
 
-def _declaration(value: Any, param: str) -> Tools:
+def _declaration(value: Any, param: str, room: Room) -> Tools:
     declared = named(value, param)
     before = compact(declared)
     for name in _SCHEMAS:
         if declared.get(name) is not None:
-            declared[name] = expanded(declared[name], f"{param}.{name}")
+            declared[name] = expanded(declared[name], f"{param}.{name}", room)
     after = compact(declared)
     nodes = sum(_nodes(declared.get(name)) for name in _SCHEMAS)
     tokens = _longer(before, after) + DECLARATION_TOKENS + SCHEMA_NODE_TOKENS * nodes
@@ -123,15 +131,15 @@ def _fees(name: str, model: str) -> dict[str, int]:
 
 
 class _Expander:
-    def __init__(self, root: Any, param: str) -> None:
+    def __init__(self, root: Any, param: str, room: Room) -> None:
         self._root = root
         self._param = param
-        self._nodes = 0
+        self._room = room
 
     def write_out(self, value: Any, within: tuple[str, ...]) -> Any:
         """Return a value with its references written out; ``within`` are those that lead here."""
-        self._nodes += 1
-        if self._nodes > NODES_MAX:
+        self._room.nodes -= 1
+        if self._room.nodes < 0:
             raise Uncountable(self._param, "a schema that refers to itself so often has no bound")
         if isinstance(value, list):
             return [self.write_out(one, within) for one in value]

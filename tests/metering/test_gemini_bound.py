@@ -13,7 +13,7 @@ from metering.allowances import Allowances
 from metering.errors import RequestShapeError, Uncountable
 from metering.gemini import bound_embed, bound_gemini, decode_gemini
 from metering.gemini_text import text_tokens
-from metering.gemini_tools import NODES_MAX, expanded
+from metering.gemini_tools import Room, expanded
 from metering.quote import BoundClass
 from tests.metering.gemini import FLASH, bound
 from tests.metering.test_gemini_durations import header, movie, wav
@@ -279,28 +279,34 @@ def test_tools_nobody_knows_are_refused_and_empty_ones_are_nothing() -> None:
     assert bound(tools=tool()[0]).tokens > bound().tokens
 
 
+def written(schema: Any) -> Any:
+    return expanded(schema, "x", Room())
+
+
 def test_a_schema_that_refers_to_itself_is_written_out() -> None:
     node = {
         "type": "object",
         "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
     }
     schema = {"$defs": {"Node": node}, "properties": {"root": {"$ref": "#/$defs/Node", "title": "x"}}}
-    text = json.dumps(expanded(schema, "x"))
+    text = json.dumps(written(schema))
     assert text.count("children") == 16
     assert "$ref" not in text
     assert '"title": "x"' in text
     assert bound(tools=tool(parametersJsonSchema=schema)).tokens > bound(tools=tool()).tokens + 300
     assert bound(generationConfig={"responseJsonSchema": schema}).tokens > bound().tokens + 300
-    assert expanded({"$ref": "#/nowhere/at~1all"}, "x") == {}
-    assert expanded({"a": [{"$ref": "elsewhere"}]}, "x") == {"a": [{"$ref": "elsewhere"}]}
-    assert expanded({"$ref": "#", "a": 1}, "x") == {"a": 1}
+    assert written({"$ref": "#/nowhere/at~1all"}) == {}
+    assert written({"a": [{"$ref": "elsewhere"}]}) == {"a": [{"$ref": "elsewhere"}]}
+    assert written({"$ref": "#", "a": 1}) == {"a": 1}
     unused = {"$defs": {"A": {"description": LONG}, "B": {"type": "object"}}, "a": {"$ref": "#/$defs/B"}}
     assert bound(tools=tool(parameters=unused)).tokens > bound(tools=tool()).tokens + 300
     twice = {"$ref": "#/$defs/T"}
     wide = {"$defs": {"T": {"properties": {"a": twice, "b": twice}}}, **twice}
     with pytest.raises(Uncountable, match="refers to itself"):
-        expanded(wide, "x")
-    assert NODES_MAX > 10_000
+        written(wide)
+    schemas = [{"name": "f", "parameters": schema}] * 1000
+    with pytest.raises(Uncountable, match="refers to itself"):
+        bound(tools=[{"functionDeclarations": schemas}])
 
 
 def test_a_model_that_nobody_knows_is_bounded_by_bytes() -> None:

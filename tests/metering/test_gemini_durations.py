@@ -87,6 +87,7 @@ def test_the_length_of_what_is_whole(data: bytes, least_ms: int, most_ms: int) -
         ogg(0, b"OpusHead"),
         ogg(2**64 - 1, b"OpusHead"),
         MP3 + bytes(5000),
+        adts(8) * 401_000,
         MP3[:4],
         b"\xff\xfb\xf0\x00" + bytes(400),
         b"\xff\xe9\x90\x00" + bytes(400),
