@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import quote
 
 import msgspec
 
@@ -82,7 +83,7 @@ class GenerateCall:
         if "/" in name:
             return None
         whole = edited(self._body, {"model": f"{MODELS}{name}"})
-        path = f"/v1beta/{MODELS}{name}:countTokens"
+        path = f"/v1beta/{MODELS}{quote(name, safe='')}:countTokens"
         return CountingRequest(path, b'{"generateContentRequest":%b}' % whole)
 
     def read_count(self, body: bytes) -> int:

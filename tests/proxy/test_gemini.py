@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from proxy.logs import WithoutQueries
-from tests.proxy.conftest import SIM_KEY, Bill, Proxy, Tenant
+from tests.proxy.conftest import SIM_KEY, Bill, Proxy, Tenant, wait_for
 from tests.proxy.echo import Echo
 from tests.proxy.gemini import CONTENTS, SEARCH_NANOUSD, TOOLS, chunks, post, speak_gemini, stream
 
@@ -285,3 +285,20 @@ def test_a_servers_own_access_lines_tell_no_query() -> None:
     assert WithoutQueries().filter(record)
     assert key not in record.getMessage()
     assert "/gemini/v1beta/models/x:countTokens HTTP/1.1" in record.getMessage()
+
+
+@pytest.mark.parametrize("sse", [True, False])
+def test_a_caller_who_leaves_is_charged_for_what_was_used(
+    acme: Tenant, proxy: Proxy, bill: Bill, sse: bool
+) -> None:
+    model = "sim-drip-20-words-100"
+    speak_gemini(acme, model)
+    budget = acme.budget()
+    url = f"{proxy.url}/gemini/v1beta/models/{model}:streamGenerateContent{'?alt=sse' if sse else ''}"
+    headers = {"x-goog-api-key": acme.key(acme.customer(budget))}
+    with httpx.stream("POST", url, json={"contents": CONTENTS}, headers=headers) as answer:
+        next(answer.iter_bytes())
+    [(kind, basis, cost, body)] = wait_for(acme.rows)
+    assert (kind, basis, body.end, body.usage["output"]) == ("settled", "reported", "client_gone", 100)
+    assert cost == bill.records()[-1]["billed_nanousd"]
+    assert acme.spent(budget) == (cost, 0)
