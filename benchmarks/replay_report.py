@@ -58,6 +58,9 @@ class Comparison:
             return
         self.outcomes[f"{ledger['basis']}/{ledger['end']}"] += 1
         self._bytes(row, body)
+        if ledger["basis"] != "reported" and not any(tokens_of(row).values()):
+            self.listed["basis: an answer was given and nothing is reported for it"].append(row["id"])
+            return
         if ledger["basis"] != "reported":
             self.differences.append(Difference(row["id"], "basis", ledger["basis"], "reported"))
             return
@@ -66,11 +69,7 @@ class Comparison:
         self._bound(row, ledger)
 
     def _refused(self, row: Row, status: int, body: bytes) -> None:
-        try:
-            error = json.loads(body)["error"]
-            code, part = error.get("code") or error.get("type"), str(error.get("param") or "")
-        except (ValueError, KeyError, AttributeError):
-            code, part = "no error document", body[:80].decode(errors="replace")
+        code, part = refusal_in(body)
         part = "".join(letter for letter in part if not letter.isdigit()).replace("[]", "")
         self.outcomes[f"refused {status}"] += 1
         who = row["provider"] if row["provider"] in (*OWN, "anthropic") else "others"
@@ -96,6 +95,8 @@ class Comparison:
         ours, theirs = booked_tokens(ledger), tokens_of(row)
         if ours == theirs:
             self.equal["usage"] += 1
+        elif set(row["usage_raw"]) == {"total_tokens"}:
+            self.listed["usage: the recording's reader does not read a total alone"].append(row["id"])
         elif contradicts(row):
             self.listed["usage: the report contradicts itself"].append([row["id"], ours, theirs])
         else:
@@ -171,6 +172,19 @@ class Comparison:
             for one in found
             if family.startswith("openai") and (kind == "media") == media
         ]
+
+
+def refusal_in(body: bytes) -> tuple[str, str]:
+    """The code of an error in any dialect, and the part of the request that it names."""
+    try:
+        error = json.loads(body)["error"]
+        for detail in error.get("details") or ():  # Google's form
+            if "reason" in detail:
+                told = detail.get("metadata") or {}
+                return str(detail["reason"]), str(told.get("param") or "")
+        return str(error.get("code") or error.get("type")), str(error.get("param") or "")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return "no error document", body[:80].decode(errors="replace")
 
 
 def family_name(row: Row, bound_class: str) -> str:

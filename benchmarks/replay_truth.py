@@ -33,6 +33,8 @@ _READERS = {
     "embeddings": ("openai", "embeddings"),
     "messages": ("anthropic", "default"),
 }
+# Retired 2024-06 (OpenAI's "Deprecations"): it took one token more a message than what its alias has named since.
+RETIRED = frozenset({"gpt-3.5-turbo-0301"})
 MEDIA = frozenset({"images", "documents", "audio_in", "audio_out", "video"})
 _SOURCES = {one.id: one for one in providers}
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\n\r\n")
@@ -53,10 +55,11 @@ def book_of(row: Row) -> str:
 
 
 def account_of(row: Row) -> str:
-    """The name of the provider account that a row goes to: a dialect has accounts of its own."""
+    """The name of the provider account that a row goes to: a provider has one for each dialect it speaks."""
     name = re.sub("[^a-z0-9-]", "-", row["provider"])
     dialect = wire_of(row).dialect
-    return f"{name}-messages" if dialect == "anthropic" and row["provider"] != "anthropic" else name
+    usual = {"anthropic": "anthropic", "gemini": "gemini", "vertex": "gemini"}.get(name, "openai")
+    return name if dialect == usual else f"{name}-{dialect}"
 
 
 def tokens_of(row: Row) -> dict[str, int]:
@@ -110,7 +113,7 @@ def contradicts(row: Row) -> bool:
     told = row["usage"]
     parts = [int(told.get(name) or 0) for name in ("cached_input_tokens", "cache_creation_tokens")]
     made = [int(told.get(name) or 0) for name in ("reasoning_tokens", "audio_output_tokens")]
-    beyond = sum(parts) > told["input_tokens"] or sum(made) > told["output_tokens"]
+    beyond = sum(parts) > told.get("input_tokens", 0) or sum(made) > told.get("output_tokens", 0)
     return bool(beyond or told.get("total_mismatch") or told.get("derived"))
 
 
@@ -118,15 +121,28 @@ def why_costs_differ(row: Row) -> str:
     """Why genai-prices' cost of a row is known not to be ours; empty where both should agree."""
     if contradicts(row):
         return "the report contradicts itself"
-    if report_of(row).get("num_cached_tokens"):
+    report = report_of(row)
+    if report.get("num_cached_tokens"):
         return "genai-prices does not read Mistral's num_cached_tokens"
+    if len(report.get("iterations") or ()) > 1:
+        return "genai-prices does not read iterations, which bill a compaction apart"
+    if set(report) == {"total_tokens"}:
+        return "genai-prices does not read a total alone"
     return ""
 
 
-def is_known(row: Row) -> bool:
-    """Whether genai-prices has a price for a row's model at its provider."""
+def is_known(row: Row, model: str = "") -> bool:
+    """Whether genai-prices has a price for a model, by default the one a row asks for, at the row's provider."""
     source = _SOURCES.get(book_of(row))
-    return source is not None and source.find_model(row["model"], all_providers=providers) is not None
+    return (
+        source is not None and source.find_model(model or row["model"], all_providers=providers) is not None
+    )
+
+
+def billed_model(row: Row) -> str:
+    """The model that answered, where genai-prices knows it; else the one that was asked for."""
+    answered = row["response_model"] or ""
+    return answered if answered and is_known(row, answered) else row["model"]
 
 
 def cost_of_row(row: Row) -> Cost | None:
@@ -139,12 +155,13 @@ def cost_of_row(row: Row) -> Cost | None:
     source = _SOURCES[book_of(row)]
     usual, flavor = _READERS[row["wire"]]
     reader = source if flavor in {one.api_flavor for one in source.extractors or ()} else _SOURCES[usual]
-    document = {"model": row["model"], reader_root(reader, flavor): report_of(row)}
+    model = billed_model(row)
+    document = {"model": model, reader_root(reader, flavor): report_of(row)}
     try:
         _, usage = reader.extract_usage(document, api_flavor=flavor)
         found = calc_price(
             usage,
-            row["model"],
+            model,
             provider_id=source.id,
             genai_request_timestamp=AT,
             price_context=context_of(row),
@@ -182,7 +199,11 @@ def why_not_counted(row: Row) -> str:
         return "request redacted"
     if row["request_body_trimmed"]:
         return "request trimmed"
-    return "" if row["usage"]["input_tokens"] else "no prompt tokens reported"
+    if "tool_calls" in str(row["response_body"]) and not {"tools", "functions"} & set(request_of(row)):
+        return "the answer calls tools that the request does not have: it is another request's"
+    if (row["response_model"] or "") in RETIRED:
+        return "answered by a snapshot that is no longer served under this name"
+    return "" if row["usage"].get("input_tokens") else "no prompt tokens reported"
 
 
 def without_usage_chunk(stream: bytes) -> bytes:
