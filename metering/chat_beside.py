@@ -64,11 +64,12 @@ def refuse_unbounded(request: ChatRequest) -> None:
 
 def count_looked_up(request: ChatRequest, parts: Parts) -> int:
     """Return what the tenant lets stand for all that is looked up. Raises: Uncountable."""
-    return sum(
-        parts.allow(kind, name, why)
-        for name, (kind, why) in _LOOKED_UP.items()
-        if bytes(getattr(request, name)) not in (b"null", b"false")
-    )
+    tokens = 0
+    for name, (kind, why) in _LOOKED_UP.items():
+        raw = getattr(request, name)
+        if is_given(raw) and bytes(raw) != b"false":
+            tokens += parts.allow(kind, name, why)
+    return tokens
 
 
 def count_tools(request: ChatRequest, encoding: Encoding, parts: Parts) -> Tools:

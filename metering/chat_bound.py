@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -27,7 +27,7 @@ from metering.chat_messages import (
     text_of,
 )
 from metering.chat_named import count_named
-from metering.chat_parts import Parts, no_picture, size_of
+from metering.chat_parts import Parts, PictureRule, no_picture, size_of
 from metering.chat_request import ChatRequest, is_given, parse_unique
 from metering.empirical import constant
 from metering.images import Pictures, image_tokens
@@ -101,15 +101,17 @@ def _bound_by_name(
 
 def _openai_parts(model: str, allowances: Allowances) -> Parts:
     """How parts that are not text are bounded on OpenAI's models."""
+    picture, page_picture_tokens = _openai_pictures(model)
+    return Parts(allowances, picture=picture, sound=_seconds_tokens, page_picture_tokens=page_picture_tokens)
+
+
+@lru_cache(maxsize=4096)
+def _openai_pictures(model: str) -> tuple[PictureRule, int | None]:
+    """What a picture costs on a model, and what a page's costs, where that is known."""
     rule = image_rule_of(model)
     if rule is None:
-        return Parts(allowances, picture=no_picture, sound=_seconds_tokens)
-    return Parts(
-        allowances,
-        picture=lambda url, detail: image_tokens(rule, url, detail),
-        sound=_seconds_tokens,
-        page_picture_tokens=image_tokens(rule, "", "high"),
-    )
+        return no_picture, None
+    return partial(image_tokens, rule), image_tokens(rule, "", "high")
 
 
 def _seconds_tokens(seconds: int) -> int:
