@@ -6,6 +6,7 @@ import csv
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
+from threading import Thread
 
 import pytest
 from django.db import IntegrityError, connections, transaction
@@ -17,6 +18,7 @@ from billing.pushing.dispatching import push_one
 from billing.pushing.sealing import seal_all
 from billing.pushing.sinks import csv_lines
 from billing.stripe.keys import parse_key, seal_key
+from billing.stripe.outcomes import ACCEPTED, Outcome
 from tests.billing.pushing.conftest import CENT, HOUR, MINUTE, TEN, Till, connect, map_customer
 from tests.billing.pushing.shop import Shop, thawed, unpaced
 from tests.factories import make_customer, make_tenant
@@ -214,3 +216,31 @@ def test_a_sealer_that_nobody_connected_a_key_for_sends_nothing(shop: Shop) -> N
     StripeConnection.objects.update(secret="")
     shop.sealed(1)
     assert shop.send_due() == []
+
+
+def test_one_push_at_a_time_goes_to_a_customer_and_meter(shop: Shop) -> None:
+    first, second = shop.sealed(3, 4)
+    customer, _ = shop.another_customer("customer-2")
+    shop.book(5, customer=customer)
+    shop.seal()
+    theirs = Push.objects.get(customer=customer)
+    said: list[str] = []
+
+    class Meanwhile:
+        """While one push is on its way, another worker tries its customer's next, and somebody else's."""
+
+        def send(self, push: Push) -> Outcome:
+            def run() -> None:
+                try:
+                    said.extend([push_one(second.pk), push_one(theirs.pk)])
+                finally:
+                    connections.close_all()
+
+            worker = Thread(target=run)
+            worker.start()
+            worker.join()
+            return ACCEPTED
+
+    assert push_one(first.pk, opening=lambda push: Meanwhile()) == "sent"
+    assert said == ["busy", "sent"]
+    assert push_one(second.pk) == "sent"

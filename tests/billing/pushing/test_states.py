@@ -41,7 +41,7 @@ ANSWERS = [
 @pytest.mark.parametrize(
     ("outcome", "state", "effect"),
     ANSWERS,
-    ids=[f"{each[0].verdict} {each[0].code or each[0].reason}" for each in ANSWERS],
+    ids=[f"{each.verdict} {each.code or each.reason}" for each, *_ in ANSWERS],
 )
 def test_every_answer_has_its_state(outcome: Outcome, state: str, effect: Effect) -> None:
     change = change_after(outcome, attempts=1, was_doubtful=False, jitter=0.5)
