@@ -16,7 +16,7 @@ from metering.gemini_request import CAP, CONFIG, GeminiRequest
 from metering.gemini_text import text_tokens
 from metering.quote import OutputCap
 
-# The rest of `maxOutputTokens` where a model is told not to think is nothing: only these obey.
+# Models that do not think when they are told not to; others take a budget of 0 for the least they can do.
 _OBEYS_ZERO = ("gemini-2.5-flash", "sim-")
 
 
@@ -38,12 +38,13 @@ def gemini_cap_for(
     thinks, budget = thinks_at_all(request), max(0, request.thinking_budget or 0)
     least = budget + minimum if budget else reasoning_minimum if thinks else minimum
     stated = request.max_output_tokens
+    pictures = makes_pictures(request.model) or "IMAGE" in request.modalities
     tokens = stated
     if tokens is None:
         tokens = max(default_reasoning, budget + minimum) if thinks else default_plain
+        tokens = max(tokens, PICTURE_OUTPUT_TOKENS) if pictures else tokens
     if ceiling is not None:
         tokens = min(tokens, ceiling)
-    pictures = makes_pictures(request.model) or "IMAGE" in request.modalities
     if pictures and tokens < PICTURE_OUTPUT_TOKENS:
         why = f"a picture takes up to {PICTURE_OUTPUT_TOKENS} tokens of output, whatever the cap"
         raise RequestShapeError(f"{CONFIG}.{CAP} is {tokens}: {why}", f"{CONFIG}.{CAP}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metering.errors import RequestShapeError
-from metering.gemini import decode_gemini, estimate_gemini_output, may_think_unseen
+from metering.gemini import decode_gemini, estimate_gemini_output, gemini_cap_for, may_think_unseen
 from metering.gemini_models import makes_pictures, output_ceiling, rule_of, searches_billed, speaks
 from metering.gemini_request import camel, listed
 from metering.model_families import CountRule
@@ -137,6 +137,8 @@ def test_a_picture_needs_room(model: str, config: dict[str, Any]) -> None:
     with pytest.raises(RequestShapeError, match="picture"):
         cap(model, maxOutputTokens=2519, **config)
     assert cap(model, maxOutputTokens=2520, **config).tokens == 2520
+    tight = {"default_plain": 100, "default_reasoning": 100, "minimum": 9}
+    assert gemini_cap_for(request(model, generationConfig=config), ceiling=None, **tight).tokens == 2520
 
 
 @pytest.mark.parametrize(

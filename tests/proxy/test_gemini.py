@@ -302,3 +302,17 @@ def test_a_caller_who_leaves_is_charged_for_what_was_used(
     assert (kind, basis, body.end, body.usage["output"]) == ("settled", "reported", "client_gone", 100)
     assert cost == bill.records()[-1]["billed_nanousd"]
     assert acme.spent(budget) == (cost, 0)
+
+
+def test_the_tier_that_the_provider_reports_sets_the_price(acme: Tenant, proxy: Proxy, echo: Echo) -> None:
+    speak_gemini(acme, "sim-mini", "sim-mini@priority", base_url=echo.base_url.removesuffix("/v1"))
+    dearer = acme.policy.prices[1]
+    key = acme.key(acme.customer(acme.budget()))
+    for tier in ("priority", "SERVICE_TIER_PRIORITY"):
+        echo.pieces = [json.dumps({**ANSWER, "usageMetadata": {**USAGE, "serviceTier": tier}}).encode()]
+        post(proxy, key, serviceTier="priority")
+        assert acme.rows()[-1][3].price_id == dearer.price_id
+    plain = {**ANSWER, "usageMetadata": {**USAGE, "serviceTier": "standard"}}
+    echo.pieces = [json.dumps(plain).encode()]
+    post(proxy, key, serviceTier="priority")
+    assert acme.rows()[-1][3].price_id == acme.policy.prices[0].price_id
