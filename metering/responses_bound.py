@@ -37,7 +37,10 @@ _EARLY_INSTRUCTIONS_TOKENS = constant("responses", "gpt4o_instructions_tokens")
 _EARLY_TOOLS_TOKENS = constant("responses", "gpt4o_tools_tokens")
 _GROK_TOKENS = constant("responses", "grok_preamble_tokens")
 _GROK = re.compile(r"(^|/)grok")
+_O_SERIES_TOKENS = constant("responses", "o_series_tokens")
+_PLAIN_TOKENS = constant("responses", "plain_tokens")
 _EARLY = re.compile(r"gpt-4o(-2024|$)")
+_O_SERIES = re.compile(r"o\d")
 
 # How often tools of the provider's may be called where the request does not say, and allowances stand for them: it is
 # sent along.
@@ -118,13 +121,14 @@ def _tokens(request: ResponsesRequest, rule: ItemRule, tools: ToolsCount) -> Inp
         beside += _EARLY_INSTRUCTIONS_TOKENS
     if early and tools.tokens:
         beside += _EARLY_TOOLS_TOKENS
+    if _O_SERIES.match(rule.model):
+        beside += _O_SERIES_TOKENS
     if request.compacts:
         beside += _COMPACT_TOKENS
-    if plain and not beside and rule.model == request.model:
-        return InputBound(exact, BoundClass.EXACT, text_buckets=_TEXT_BUCKETS)
     known = exact + surcharge + beside
-    # Text alone is as the framing has it, to the token; the more there is, the more may be cut another way.
-    least = _MARGIN_TOKENS if surcharge or beside or not rule.harmony else 0
+    # Text alone is as chat's published framing has it, which nobody published for this interface.
+    is_text = rule.harmony or (plain and rule.model == request.model)
+    least = _PLAIN_TOKENS if is_text and not surcharge and not beside else _MARGIN_TOKENS
     tokens = known + max(least, known // _MARGIN_DIVISOR)
     return InputBound(tokens, BoundClass.EMPIRICAL, image_tokens=pictures, text_buckets=_TEXT_BUCKETS)
 

