@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from billing.errors import StripeFailed
 from billing.stripe.gateway import API_VERSION, Gateway, Namespace
 from billing.stripe.outcomes import Outcome, Verdict
 from tests.billing.stripe.conftest import START, Stripe
+from tests.test_tidy import name_of, source_files
 
 AT = datetime.fromtimestamp(START, UTC)
 NAMESPACES: tuple[Namespace, ...] = ("v1", "v2")
@@ -210,3 +212,9 @@ def test_a_draft_invoice_can_be_held(gateway: Gateway, stripe: Stripe, meter_id:
 def test_every_request_says_the_version_it_was_written_for(gateway: Gateway, stripe: Stripe) -> None:
     gateway.meters()
     assert stripe.told("log")[-1]["api_version"] == API_VERSION
+
+
+def test_only_the_gateway_knows_stripes_library() -> None:
+    known = re.compile(r"^\s*(?:import|from) stripe\b", re.MULTILINE)
+    found = [name_of(path) for path in source_files() if known.search(path.read_text())]
+    assert found == ["billing/stripe/gateway.py"]

@@ -10,10 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from billing.models import StripeMeter
 from billing.portal.urls import urlpatterns
 from enforcement.control import Control
 from tenants.portal.access import RIGHTS, Right
-from tests.factories import Holding
+from tests.factories import Holding, make_billing
 from tests.people import Browser, browser_of, make_member, text_of
 
 OUTSIDE = {"home", "invitation", "dev_mail"}
@@ -34,11 +35,25 @@ NEEDS = {
     "member_role": (Right.MEMBERS,),
     "member_remove": (Right.MEMBERS,),
     "invitation_withdraw": (Right.MEMBERS,),
+    "stripe_check": (Right.BILLING,),
+    "stripe_hooks": (Right.BILLING,),
+    "stripe_disconnect": (Right.BILLING,),
+    "stripe_meter_new": (Right.BILLING,),
+    "stripe_meter_archive": (Right.BILLING,),
+    "stripe_customers_match": (Right.BILLING,),
+    "stripe_customer_act": (Right.BILLING,),
 }
 POST_ONLY = {
     "customer_state", "customer_key_new", "account_test", "account_default", "member_role", "invitation_withdraw",
+    "stripe_check", "stripe_hooks", "stripe_customers_match", "stripe_customer_act",
 }  # fmt: skip
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns if pattern.name not in OUTSIDE)
+
+
+@pytest.fixture(autouse=True)
+def _billing(acme: Holding) -> None:
+    """A connection to Stripe whose key is gone: its pages open, and nothing is asked of anybody."""
+    make_billing(acme)
 
 
 def ids_for(name: str, holding: Holding, member_id: str) -> dict[str, str]:
@@ -51,6 +66,7 @@ def ids_for(name: str, holding: Holding, member_id: str) -> dict[str, str]:
         "member_id": member_id,
         "invitation_id": "inv_0000000000000000",
         "request_id": "req_0000000000000000",
+        "meter_id": StripeMeter.objects.get(tenant=holding.tenant).pk,
     }
     return {found: known[found] for found in re.findall(r"<str:(\w+)>", route)}
 
