@@ -30,6 +30,7 @@ from metering.chat_named import count_named
 from metering.chat_parts import Parts, PictureRule, no_picture, size_of
 from metering.chat_request import ChatRequest, is_given, parse_unique
 from metering.empirical import constant
+from metering.hidden_prompts import hidden_prompt_tokens
 from metering.images import Pictures, image_tokens
 from metering.model_families import CountRule, Family, family_of, image_rule_of
 from metering.providers import Provider, find_provider, leaves_thinking_out
@@ -214,4 +215,6 @@ def _bound_bytes(request: ChatRequest, known: Provider | None, allowances: Allow
     if tools.number:
         tokens += _TEMPLATE_TOOLS_TOKENS + tools.run_tokens
     tokens += count_looked_up(request, parts) + _rounds_tokens(request, parts)
-    return _bound(tokens - parts.media_bytes, BoundClass.HARD, parts)
+    hidden = hidden_prompt_tokens(request.model)
+    bound_class = BoundClass.EMPIRICAL if hidden else BoundClass.HARD
+    return _bound(tokens + hidden - parts.media_bytes, bound_class, parts)

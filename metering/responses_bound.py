@@ -10,6 +10,7 @@ from metering.allowances import NONE, Allowances
 from metering.chat_request import is_given, parse_unique
 from metering.empirical import constant
 from metering.errors import RequestShapeError, Uncountable
+from metering.hidden_prompts import hidden_prompt_tokens
 from metering.limits import limits_for
 from metering.model_families import CountRule, Family, base_name, family_of
 from metering.providers import canonical_provider, find_provider, leaves_thinking_out
@@ -35,8 +36,6 @@ _MARGIN_DIVISOR = 100
 _COMPACT_TOKENS = constant("responses", "compact_tokens")
 _EARLY_INSTRUCTIONS_TOKENS = constant("responses", "gpt4o_instructions_tokens")
 _EARLY_TOOLS_TOKENS = constant("responses", "gpt4o_tools_tokens")
-_GROK_TOKENS = constant("responses", "grok_preamble_tokens")
-_GROK = re.compile(r"(^|/)grok")
 _O_SERIES_TOKENS = constant("responses", "o_series_tokens")
 _PLAIN_TOKENS = constant("responses", "plain_tokens")
 _EARLY = re.compile(r"gpt-4o(-2024|$)")
@@ -180,7 +179,7 @@ def _bytes(request: ResponsesRequest, allowances: Allowances) -> tuple[InputBoun
     tokens = request.body_bytes + _TEMPLATE_TOKENS + allowed + tools.allowed_tokens
     tokens += _TEMPLATE_TOOLS_TOKENS * (tools != ToolsCount())
     tokens += _TEMPLATE_TOKENS * request.compacts
-    hidden = _GROK_TOKENS if _GROK.search(request.model) else 0
+    hidden = hidden_prompt_tokens(request.model)
     loose = allowed or tools.allowed_tokens or hidden
     tokens += hidden
     bound_class = BoundClass.EMPIRICAL if loose else BoundClass.HARD

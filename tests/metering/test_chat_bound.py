@@ -337,6 +337,14 @@ def test_a_model_without_a_known_tokenizer_is_bounded_by_bytes() -> None:
     assert tools.tokens == len(body("llama-3.3-70b", "hello", tools=[TOOL])) + 512 + 1024
 
 
+def test_a_prompt_that_the_vendor_hides_is_added_and_no_bound_is_hard_with_it() -> None:
+    found = bound_chat(request("grok-4", "hello"), provider="x-ai")
+    assert (found.tokens, found.bound_class) == (
+        len(body("grok-4", "hello")) + 512 + 1024,
+        BoundClass.EMPIRICAL,
+    )
+
+
 def test_a_borrowed_name_says_nothing_about_the_tokenizer() -> None:
     elsewhere = bound_chat(request("gpt-4o", "hello"), provider="vllm")
     assert (elsewhere.tokens, elsewhere.bound_class) == (len(body("gpt-4o", "hello")) + 512, BoundClass.HARD)
