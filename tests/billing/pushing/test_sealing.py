@@ -361,3 +361,16 @@ def test_a_customer_of_a_disconnected_account_waits(billed: Till) -> None:
 
     StripeConnection.objects.update(status="disconnected")
     assert seal_customer(billed.customer, "usage", now=NOON) == Waiting("no_connection")
+
+
+def test_a_customer_that_somebody_else_is_sealing_is_left_alone(billed: Till) -> None:
+    billed.book(CENT)
+    billed.record()
+    seal_all(TEN + HOUR)
+    billed.book(CENT, at=TEN + HOUR)
+    billed.record()
+    with transaction.atomic(using="owner"):
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SELECT 1 FROM billing_cursor FOR UPDATE")
+        assert seal_all(NOON).waiting == {"busy": 1}
+    assert (values(), billed.waiting_nanousd()) == ([1], CENT)
