@@ -9,6 +9,7 @@ KEEP_SUMS = "SELECT, INSERT, UPDATE"
 # table: (the app's, the recorder's). The app inserts nothing into the books; the recorder changes no row of them.
 RIGHTS: dict[str, tuple[str, str]] = {
     "ledger_row": (READ, APPEND),
+    "ledger_link": (READ, APPEND),
     "tag_set": (READ, APPEND),
     "dead_letter": (READ, APPEND),
     "usage_rollup": (READ, KEEP_SUMS),
@@ -22,4 +23,8 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "push": (KEEP_SUMS, ""),
     "push_attempt": (KEEP_SUMS, ""),
     "drift_report": (APPEND, ""),
+    # What was closed stays as it was.
+    "month_close": (APPEND, ""),
+    "recon_row": (KEEP_SUMS, ""),
+    "period_invoice": (KEEP_SUMS, ""),
 }

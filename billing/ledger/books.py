@@ -15,11 +15,12 @@ from typing import Any
 import psycopg
 
 from billing.errors import LedgerAway, Unbookable
-from billing.ledger import statements
+from billing.ledger import chain_sql, statements
 from billing.ledger.rows import STAGED, TagSet, Value
 
 _SESSION: dict[str, Any] = {
     "connect_timeout": 5,
+    "client_encoding": "UTF8",  # a row's canonical bytes are in it
     "application_name": "farebox-recorder",
     "options": "-c search_path=public -c statement_timeout=60s -c timezone=UTC -c datestyle=ISO",
 }
@@ -198,4 +199,6 @@ def _errors() -> Iterator[None]:
 def _is_poison(error: psycopg.Error) -> bool:
     if error.sqlstate is None:  # the client's own refusal, such as a NUL in a text
         return isinstance(error, psycopg.DataError)
+    if error.diag.constraint_name == chain_sql.PRIMARY_KEY:
+        return False  # another recorder was quicker, which says nothing of these rows: read and try again
     return error.sqlstate.startswith(_POISON_CLASSES)

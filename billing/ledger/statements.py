@@ -8,7 +8,7 @@ counts once. The groups are written in the order of their keys, so that two reco
 
 from __future__ import annotations
 
-from billing.ledger import calibration_sql, unsealed_sql
+from billing.ledger import calibration_sql, chain_sql, unsealed_sql
 from billing.ledger.rows import STAGED
 from metering.usage import TOKEN_BUCKETS
 
@@ -78,7 +78,8 @@ WITH fresh AS (
     ON CONFLICT (month, event_id) DO NOTHING
     RETURNING event_id, tenant_id, mode, shard, customer_id, key_id, account_id, provider, model, basis, kind,
               tag_set_id, started_at, {_listed(_BUCKET_SUMS)}, quote_cost_nanousd, cost_nanousd, charge_nanousd, draws,
-              bound_class, quoted_input_tokens, output_cap, month, corrects, booked_at
+              bound_class, quoted_input_tokens, output_cap, month, corrects, booked_at, epoch, seq,
+              {chain_sql.ROW_DIGEST} AS row_digest
 ), rolled AS (
     INSERT INTO usage_rollup ({_listed(ROLLUP_COLUMNS)})
     {ROLLUP_SELECT.format(rows="fresh")}
@@ -91,6 +92,8 @@ WITH fresh AS (
     {calibration_sql.UPSERT}
 ), billed AS (
     {unsealed_sql.UPSERT}
+), chained AS (
+    {chain_sql.UPSERT}
 )
 SELECT count(*) FROM fresh
 """
