@@ -6,8 +6,11 @@ from billing.models.billing_cursor import BillingCursor, PeriodClose, Unsealed
 from billing.models.customer_map import CustomerMap
 from billing.models.exchange_rate import ExchangeRate
 from billing.models.ledger import DeadLetter, DriftReport, LedgerRow, TagSet
+from billing.models.month_close import MonthClose
+from billing.models.period_invoice import PeriodInvoice
 from billing.models.push import Push, PushAttempt
 from billing.models.push_destination import PushDestination
+from billing.models.recon_row import ReconRow
 from billing.models.stripe_connection import StripeConnection
 from billing.models.stripe_meter import StripeMeter
 
@@ -18,10 +21,13 @@ __all__ = [
     "DriftReport",
     "ExchangeRate",
     "LedgerRow",
+    "MonthClose",
     "PeriodClose",
+    "PeriodInvoice",
     "Push",
     "PushAttempt",
     "PushDestination",
+    "ReconRow",
     "StripeConnection",
     "StripeMeter",
     "TagSet",
