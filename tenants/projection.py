@@ -97,9 +97,9 @@ def customer_policy(customer: Customer, budgets: Iterable[Budget]) -> CustomerPo
     own_markup = has_general or customer.markup_models
     return CustomerPolicy(
         customer_id=customer.pk,
-        state="active" if customer.state == Customer.State.ACTIVE else "suspended",
+        state="active" if customer.is_admitted else "suspended",
         models_allowed=tuple(customer.models_allowed),
-        rates=_rates(customer.pk, customer),
+        rates=(*_rates(customer.pk, customer), *_restricted_rates(customer)),
         budgets=tuple(budget_ref(budget) for budget in budgets),
         markup=_markup(
             customer.markup_bp or 0,
@@ -216,3 +216,11 @@ def _rates(limit_id: str, row: _Rated) -> tuple[RateLimit, ...]:
         return ()
     burst = row.burst or row.requests_per_minute
     return (RateLimit(limit_id, row.requests_per_minute, burst, row.in_flight_max),)
+
+
+def _restricted_rates(customer: Customer) -> tuple[RateLimit, ...]:
+    """A limit of its own beside the customer's: whichever is tighter refuses."""
+    per_minute = customer.restricted_requests_per_minute
+    if not per_minute:
+        return ()
+    return (RateLimit(f"{customer.pk}.restricted", per_minute, max(1, per_minute // 10)),)

@@ -43,6 +43,7 @@ class BudgetTerms:
     on_exhaustion: str = "refuse"
     name: str = ""
     count_so_far: bool = False
+    kept_by: str = ""
 
 
 @transaction.atomic
@@ -81,13 +82,14 @@ def create_budget(
 
 
 @transaction.atomic
-def change_limit(*, budget: Budget, actor: Actor, limit_nanousd: int) -> Change[Budget]:
+def change_limit(*, budget: Budget, actor: Actor, limit_nanousd: int, keeper: str = "") -> Change[Budget]:
     """Set another limit, in force for the next request. Below spent + held it refuses until it fits.
 
-    Raises: WrongState when it is archived; InvalidInput.
+    Raises: WrongState when it is archived, or kept by another than the ``keeper``; InvalidInput.
     """
     checked_nanousd = rules.limit_nanousd(limit_nanousd)
     row = _lock_in_force(budget)
+    _check_keeper(row, keeper)
     before = shown(row, "limit_nanousd")
     row.limit_nanousd = checked_nanousd
     row.version = next_version()
@@ -118,10 +120,11 @@ def change_terms(
 
 
 @transaction.atomic
-def archive_budget(*, budget: Budget, actor: Actor) -> Change[Budget]:
-    """Take a budget out of force for ever; its history stays."""
+def archive_budget(*, budget: Budget, actor: Actor, keeper: str = "") -> Change[Budget]:
+    """Take a budget out of force for ever; its history stays. Raises: WrongState when another keeps it."""
     publish_holder = _lock_holder(budget.tenant, budget.mode, budget.customer or budget.key)
     row = Budget.objects.select_for_update(of=("self",)).get(pk=budget.pk)
+    _check_keeper(row, keeper)
     trail = Trail(row.tenant, row.mode, actor)
     if row.archived_at is None:
         row.archived_at = timezone.now()
@@ -141,6 +144,13 @@ def _lock_in_force(budget: Budget) -> Budget:
             f"budget {row.pk} was archived at {row.archived_at:%Y-%m-%d %H:%M:%S} UTC; make a new one"
         )
     return row
+
+
+def _check_keeper(row: Budget, keeper: str) -> None:
+    if row.kept_by != keeper:
+        raise WrongState(
+            f"budget {row.pk} is set by {row.kept_by or 'people'}, not by {keeper or 'people'}: see docs/stripe.md"
+        )
 
 
 def _lock_holder(tenant: Tenant, mode: str, target: Customer | Key | None) -> Callable[[Trail], None]:
@@ -182,4 +192,5 @@ def _checked_terms(tenant: Tenant, terms: BudgetTerms, target: Customer | Key | 
         "measure": rules.one_of("measure", measure, rules.MEASURES),
         "on_exhaustion": rules.one_of("on_exhaustion", terms.on_exhaustion, rules.ON_EXHAUSTION),
         "count_so_far": terms.count_so_far,
+        "kept_by": terms.kept_by,
     }

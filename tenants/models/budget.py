@@ -78,6 +78,8 @@ class Budget(models.Model):
     on_exhaustion = models.CharField(max_length=8, choices=OnExhaustion.choices, default=OnExhaustion.REFUSE)
     # Asked to count what the window had used before the budget was made.
     count_so_far = models.BooleanField(default=False)
+    # What sets its limit instead of people: "prepaid", "dunning"; empty = people do.
+    kept_by = models.CharField(max_length=16, blank=True, default="")
     version = models.BigIntegerField()
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

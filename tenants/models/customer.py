@@ -36,6 +36,10 @@ class Customer(models.Model):
     markup_fixed_nanousd = models.BigIntegerField(default=0)
     markup_models = models.JSONField(default=list, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    # Held against it beside what people decided, see tenants.actions.restrictions; 0 = no such limit.
+    restricted_suspended = models.BooleanField(default=False)
+    restricted_requests_per_minute = models.IntegerField(default=0)
+    restricted_why = models.CharField(max_length=200, blank=True, default="")
     # Made by the proxy at its first call, rather than by a person or the API.
     arrived = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -63,6 +67,11 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.external_id
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether its calls are admitted: neither a person nor a restriction suspends it."""
+        return self.state == self.State.ACTIVE and not self.restricted_suspended
 
     @staticmethod
     def id_for(tenant_id: str, mode: str, external_id: str) -> str:
