@@ -14,6 +14,7 @@ from benchmarks.replay_truth import (
     contradicts,
     cost_of_row,
     kind_of,
+    report_of,
     tokens_of,
     why_costs_differ,
     why_not_counted,
@@ -78,7 +79,9 @@ class Comparison:
             self.listed["refused: our base book has no price that covers all it bills"].append(
                 [row["id"], row["provider"], row["model"]]
             )
-        if code not in ("uncountable", "unpriced_model"):
+        if part == "background":
+            self.listed["refused: answers in the background are not served"].append(row["id"])
+        elif code not in ("uncountable", "unpriced_model"):
             said = body[:200].decode(errors="replace")
             self.differences.append(Difference(row["id"], "refused", said, 200))
 
@@ -97,6 +100,10 @@ class Comparison:
             self.equal["usage"] += 1
         elif set(row["usage_raw"]) == {"total_tokens"}:
             self.listed["usage: the recording's reader does not read a total alone"].append(row["id"])
+        elif len(report_of(row).get("iterations") or ()) > 1:
+            self.listed["usage: the recording's reader leaves out iterations"].append(
+                [row["id"], ours, theirs]
+            )
         elif contradicts(row):
             self.listed["usage: the report contradicts itself"].append([row["id"], ours, theirs])
         else:

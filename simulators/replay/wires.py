@@ -54,10 +54,15 @@ WIRES: Final = (
 )
 BY_NAME: Final = {wire.name: wire for wire in WIRES}
 
-# What a gateway sets or changes on the way: caps, and whether a stream tells its usage.
-_CHANGED: Final = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "stream_options"})
-_CONFIGS: Final = ("generationConfig", "generation_config")
-_CONFIG_CHANGED: Final = frozenset({"maxOutputTokens", "max_output_tokens"})
+# What a gateway sets or changes on the way: caps of every kind, and whether a stream tells its usage.
+_CHANGED: Final = frozenset(
+    (
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls"),
+        *("thinking_budget", "stream_options"),
+    )
+)
+_CONFIGS: Final = ("generationConfig", "generation_config", "reasoning")
+_CONFIG_CHANGED: Final = frozenset({"maxOutputTokens", "max_output_tokens", "max_tokens"})
 _MODEL_IN_PATH = re.compile(r"/models/(.+):\w+$")
 
 
