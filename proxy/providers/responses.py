@@ -17,7 +17,6 @@ from metering.responses_request import (
     decode_responses,
 )
 from metering.responses_tools import runs_tools
-from metering.responses_tools import runs_tools
 from metering.tokens import UNSEEN_TOKENS_PER_TOOL_CALL, encoding_for, estimate_output
 from proxy.bodies import edited, picked
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits
@@ -82,8 +81,6 @@ class ResponsesCall:
             changes["model"] = model
         if request.max_output_tokens != cap_tokens and not request.compacts:
             changes["max_output_tokens"] = cap_tokens
-        if request.max_tool_calls is None and runs_tools(request.tools):
-            changes["max_tool_calls"] = CALLS_DEFAULT
         if request.max_tool_calls is None and runs_tools(request.tools):
             changes["max_tool_calls"] = CALLS_DEFAULT
         return Prepared(edited(self._body, changes), strip_usage=False)
