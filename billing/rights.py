@@ -22,6 +22,8 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "exchange_rate": (APPEND, ""),
     "push": (KEEP_SUMS, ""),
     "push_attempt": (KEEP_SUMS, ""),
+    # A customer's credit is the sum of what was ever written of it.
+    "prepaid_entry": (APPEND, ""),
     "drift_report": (APPEND, ""),
     # What was closed stays as it was.
     "month_close": (APPEND, ""),

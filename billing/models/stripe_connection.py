@@ -60,6 +60,9 @@ class StripeConnection(models.Model):
     # Stripe's names of permissions that the key lacks, such as rak_billing_meter_read.
     scopes_missing = models.JSONField(default=list, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    # Up to when events were asked for; null = never.
+    snapshots_polled_at = models.DateTimeField(null=True, blank=True)
+    thin_polled_at = models.DateTimeField(null=True, blank=True)
     broken_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
