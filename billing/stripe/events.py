@@ -45,6 +45,14 @@ def delete_destination(gateway: Gateway, destination_id: str) -> None:
     told(lambda: gateway.v2.core.event_destinations.delete(destination_id), lambda _: None)
 
 
+def snapshot_events(
+    gateway: Gateway, kinds: Sequence[str], *, since: datetime, rows_max: int = ROWS_MAX
+) -> list[objects.SnapshotEvent]:
+    """List snapshot events of the last 30 days, newest first."""
+    params: Any = page_of(rows_max) | {"types": list(kinds), "created": {"gte": int(since.timestamp())}}
+    return listed(lambda: gateway.v1.events.list(params), reading.read_snapshot, rows_max)
+
+
 def thin_events(
     gateway: Gateway,
     kinds: Sequence[str],

@@ -139,6 +139,17 @@ class CheckoutSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment intent: money on its way to the account, or arrived."""
+
+    id: str
+    status: str
+    received_minor: int
+    currency: str
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """Money given back."""
 
@@ -172,6 +183,16 @@ class Endpoint:
     url: str
     is_enabled: bool
     secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEvent:
+    """An event of the v1 namespace, as far as it says what to look at again."""
+
+    id: str
+    kind: str
+    is_live: bool
+    object_id: str
 
 
 @dataclass(frozen=True, slots=True)

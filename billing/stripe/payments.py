@@ -28,6 +28,11 @@ def checkouts(
     return listed(lambda: gateway.v1.checkout.sessions.list(params), reading.read_session, rows_max)
 
 
+def payment(gateway: Gateway, payment_intent_id: str) -> objects.Payment:
+    """Read a payment intent."""
+    return told(lambda: gateway.v1.payment_intents.retrieve(payment_intent_id), reading.read_payment)
+
+
 def refunds(gateway: Gateway, *, rows_max: int = PAGE_MAX, **narrowed: Any) -> list[objects.Refund]:
     """List refunds, narrowed by ``charge``, ``payment_intent`` or ``created``."""
     params: Any = page_of(rows_max) | narrowed

@@ -12,7 +12,9 @@ from billing.stripe.objects import (
     Invoice,
     InvoiceLine,
     Obj,
+    Payment,
     Refund,
+    SnapshotEvent,
     Summary,
     ThinEvent,
     id_of,
@@ -74,6 +76,17 @@ def read_session(told: Obj) -> CheckoutSession:
     )
 
 
+def read_payment(told: Obj) -> Payment:
+    """Read a payment intent."""
+    return Payment(
+        id=told["id"],
+        status=told["status"],
+        received_minor=told.get("amount_received") or 0,
+        currency=told["currency"],
+        customer_id=id_of(told.get("customer")),
+    )
+
+
 def read_refund(told: Obj) -> Refund:
     """Read a refund."""
     return Refund(
@@ -111,6 +124,12 @@ def read_destination(told: Obj) -> Endpoint:
     return Endpoint(
         told["id"], web.get("url") or "", told["status"] == "enabled", web.get("signing_secret") or ""
     )
+
+
+def read_snapshot(told: Obj) -> SnapshotEvent:
+    """Read an event of the v1 namespace; of the object in it the name alone."""
+    about = (told.get("data") or {}).get("object") or {}
+    return SnapshotEvent(told["id"], told["type"], bool(told["livemode"]), str(about.get("id") or ""))
 
 
 def read_thin(told: Obj) -> ThinEvent:

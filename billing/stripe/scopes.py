@@ -57,6 +57,13 @@ USEFUL = (
     Scope("rak_invoice_write", "Invoices: Write", "hold a draft", f"/v1/invoices/{_NOTHING}"),
     Scope("rak_webhook_write", "Webhook endpoints: Write", "register for events", "/v1/webhook_endpoints"),
     Scope("rak_checkout_session_write", "Checkout Sessions: Write", "sell credit", "/v1/checkout/sessions"),
+    Scope("rak_payment_intent_read", "PaymentIntents: Read", "see credit paid", "/v1/payment_intents"),
+    Scope("rak_charge_read", "Charges and Refunds: Read", "take refunded credit back", "/v1/refunds"),
+    Scope("rak_dispute_read", "Disputes: Read", "take disputed credit back", "/v1/disputes"),
+)
+# Without all of these no credit is sold: it could not be given, or not be taken back.
+CREDIT = frozenset(
+    {"rak_checkout_session_write", "rak_payment_intent_read", "rak_charge_read", "rak_dispute_read"}
 )
 SCOPES = NEEDED + USEFUL
 REQUIRED = frozenset(scope.name for scope in NEEDED)

@@ -122,7 +122,7 @@ def list_charges(call: Call) -> Obj:
     return page(call, matching(call, call.book.all("charges"), "customer", "payment_intent"))
 
 
-@route("POST", "/v1/refunds", permission="refund_write", takes="payment_intent charge amount reason metadata")
+@route("POST", "/v1/refunds", permission="charge_write", takes="payment_intent charge amount reason metadata")
 def create_refund(call: Call) -> Obj:
     """Give money back, no more than is left of the charge."""
     charge = _charge_of(call)
@@ -146,13 +146,13 @@ def create_refund(call: Call) -> Obj:
     return refund
 
 
-@route("GET", "/v1/refunds", permission="refund_read", takes=f"{PAGING} created charge payment_intent")
+@route("GET", "/v1/refunds", permission="charge_read", takes=f"{PAGING} created charge payment_intent")
 def list_refunds(call: Call) -> Obj:
     """List the refunds."""
     return page(call, matching(call, call.book.all("refunds"), "charge", "payment_intent"))
 
 
-@route("GET", "/v1/refunds/{id}", permission="refund_read")
+@route("GET", "/v1/refunds/{id}", permission="charge_read")
 def retrieve_refund(call: Call) -> Obj:
     """Show a refund."""
     return call.book.find("refunds", call.names["id"])
