@@ -27,6 +27,7 @@ from billing.pushing.releasing import apply_effect, own_target, replace_with_now
 from billing.pushing.sinks import UsageSink, open_sink
 from billing.pushing.stamping import STAMP_AGE_MAX
 from billing.pushing.states import Change, Effect, change_after, lease_s, window_of
+from billing.pushing.targets import closed_until_of
 from billing.stripe.connecting import note_outcome
 from billing.stripe.outcomes import Outcome
 
@@ -162,6 +163,12 @@ def _stop(push: Push, now: datetime) -> Result | None:
         return "waiting" if replace_with_now(push, now=now) is None else "restamped"
     if push.sink == Push.Sink.WEBHOOK:
         return None
+    closed = closed_until_of(push.customer)
+    if closed is not None and push.stamp_at < closed:
+        # Its invoice is final: sent now, it would be counted and billed to nobody.
+        if push.is_doubtful:
+            return _leave(push, Push.State.AMBIGUOUS, "period_closed")
+        return "waiting" if replace_with_now(push, now=max(now, closed)) is None else "restamped"
     if push.meter is None or push.meter.status != StripeMeter.Status.ACTIVE:
         return _leave(push, Push.State.HELD, "meter_broken")
     return _stop_for_customer(push, now)

@@ -66,6 +66,7 @@ REASONS: dict[str, str] = {
     "meter_broken": "Stripe takes no events for the meter: reactivate it, or make another",
     "sink_broken": "the credential is refused: give one that works",
     "stamp_too_old": "its stamp is older than the sink takes",
+    "period_closed": "the invoice of its period is final, and it may be on it",
     "window_over": "too long ago to send it again without risk of billing twice",
     "worker_lost": "the worker that sent it died before it could say how it went",
     "clock_ahead": "our clock is ahead of the sink's: set it",
