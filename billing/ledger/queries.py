@@ -62,12 +62,14 @@ WHERE tenant_id = %(tenant_id)s AND mode = %(mode)s AND (epoch, seq) <= (%(epoch
   AND month >= %(first_month)s
 """
 
+_BOOKED = "(SELECT * FROM ledger_row WHERE {where}) AS booked"
+
 _DIFFERENCES = """
-WITH kept AS (SELECT {columns} FROM {table}), made AS (SELECT {columns} FROM ({select}) AS rows)
+WITH kept AS (SELECT {columns} FROM {table} WHERE {where}), made AS (SELECT {columns} FROM ({select}) AS rows)
 SELECT 'kept but not booked', * FROM (SELECT * FROM kept EXCEPT SELECT * FROM made) AS only_kept
 UNION ALL
 SELECT 'booked but not kept', * FROM (SELECT * FROM made EXCEPT SELECT * FROM kept) AS only_made
-LIMIT %s
+LIMIT %(most)s
 """
 
 
@@ -170,17 +172,24 @@ def rows_sum_upto(span: Span, position: Position) -> int:
     return int(_rows(statement, parameters)[0][0])
 
 
-def differences(*, rows_max: int = 20) -> list[tuple[Any, ...]]:
-    """Compare rollups and budget windows with the rows themselves (I4); empty when the books agree. Reads it all."""
+def differences(*, rows_max: int = 20, tenant_id: str = "", mode: str = "") -> list[tuple[Any, ...]]:
+    """Compare rollups and budget windows with the rows themselves (I4); empty when the books agree. Reads it all, or
+    all of one tenant or mode.
+    """
+    given = {"tenant_id": tenant_id, "mode": mode, "most": rows_max}
+    where = " AND ".join(["true", *(f"{name} = %({name})s" for name in ("tenant_id", "mode") if given[name])])
     found: list[tuple[Any, ...]] = []
     for table, columns, select in (
         ("usage_rollup", ROLLUP_COLUMNS, ROLLUP_SELECT),
         ("budget_window", WINDOW_COLUMNS, WINDOW_SELECT),
     ):
         statement = _DIFFERENCES.format(
-            columns=", ".join(columns), table=table, select=select.format(rows="ledger_row")
+            columns=", ".join(columns),
+            table=table,
+            where=where,
+            select=select.format(rows=_BOOKED.format(where=where)),
         )
-        found += [(table, *row) for row in _rows(statement, [rows_max])]
+        found += [(table, *row) for row in _rows(statement, given)]
     return found
 
 
