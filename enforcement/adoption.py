@@ -56,6 +56,7 @@ class EndedClaim(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     corrects: str = ""
     in_flight_limits: tuple[str, ...] = ()
+    idempotency_digest: str = ""
 
 
 class Adopted(msgspec.Struct, frozen=True):
@@ -114,7 +115,8 @@ def replay_call(end: EndedClaim) -> Call:
         TOMBSTONE_EXPIRED_MS if end.kind == "expired" else TOMBSTONE_ENDED_MS,
         len(end.in_flight_limits),
     )
-    return Call(REPLAY, shard, (*hold_keys, *_drawn_keys(end)), args)
+    keyed = (scope.idempotency(end.idempotency_digest),) if end.idempotency_digest else ()
+    return Call(REPLAY, shard, (*hold_keys, *_drawn_keys(end), *keyed), args)
 
 
 def parse_replay(reply: Reply) -> bool:

@@ -218,8 +218,8 @@ def carry_call(shard: int, refs: Sequence[HoldRef], *, epoch: int, lease_ms: int
     return ControlCall(CARRY, shard, tuple(keys), tuple(args))
 
 
-def bury_call(hold: EndedHold, *, epoch: int) -> ControlCall:
-    """Write the tombstone of a hold that the ledger knows to have ended."""
+def bury_call(hold: EndedHold, *, epoch: int, idempotency_digest: str = "") -> ControlCall:
+    """Write the tombstone of a hold that the ledger knows to have ended, and close its Idempotency-Key's record."""
     scope = hold.scope
     tombstone_ms = TOMBSTONE_EXPIRED_MS if hold.state == "expired" else TOMBSTONE_ENDED_MS
     args = (epoch, hold.state, hold.cost_nanousd, hold.charge_nanousd, hold.corrections)
@@ -230,8 +230,9 @@ def bury_call(hold: EndedHold, *, epoch: int) -> ControlCall:
             deadlines_key(scope.shard),
             scope.hold(hold.hold_id),
             *(scope.budget(draw.budget_id) for draw in hold.draws),
+            *((scope.idempotency(idempotency_digest),) if idempotency_digest else ()),
         ),
-        (*args, scope.tenant_id, scope.mode, format_draws(hold.draws), tombstone_ms),
+        (*args, scope.tenant_id, scope.mode, format_draws(hold.draws), tombstone_ms, hold.hold_id),
     )
 
 

@@ -184,6 +184,7 @@ def ended_claim_of(ending: Ending, booking: Booking) -> EndedClaim:
         body=ending.event_body,
         corrects=f"{ref.hold_id}.expired.0" if booking.kind == "correction" else "",
         in_flight_limits=ref.flights,
+        idempotency_digest=ref.idempotency,
     )
 
 

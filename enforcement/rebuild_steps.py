@@ -112,8 +112,13 @@ def carry(client: ControlClient, source: DataSource, epochs: Epochs, *, lease_ms
     bury_expired(client, source, epochs)
     # Those that were adopted are asked for as well: their end may have been booked without their proxy's knowledge.
     stand = _open_holds(client, shards)
-    ended = source.ended([record.ref.hold_id for records in stand.values() for record in records])
-    client.statuses([bury_call(hold, epoch=epochs[hold.scope.shard]) for hold in ended])
+    keyed = {record.ref.hold_id: record.ref.idempotency for records in stand.values() for record in records}
+    client.statuses(
+        [
+            bury_call(hold, epoch=epochs[hold.scope.shard], idempotency_digest=keyed.get(hold.hold_id, ""))
+            for hold in source.ended(list(keyed))
+        ]
+    )
     left = _left_holds(client, epochs)
     calls = [
         carry_call(shard, [record.ref for record in part], epoch=epochs[shard], lease_ms=lease_ms)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- replay.lua: append again the event of an end that may have been lost with another life of the shard.
 -- KEYS    1 shard (hash)   2 deadlines (zset, ms)   3 usage (stream)   4 wanted (hash)   5 hold (hash)
---         6.. budgets (hash), in the order of the draws; in-flight limits (zset)
+--         6.. budgets (hash), in the order of the draws; in-flight limits (zset); idempotency (hash), if any
 -- ARGV    1 run_id   2 epoch   3 hold_id   4 kind   5 number   6 basis   7 cost_nanousd   8 charge_nanousd   9 corrects
 --         10 tenant_id   11 mode   12 draws   13 body   14 tombstone_ms   15 flights: how many in-flight limits
 -- Returns {"replayed", ..} | {"expired", ..} | {"closed", ..}; expired: it ended as unresolved meanwhile, so the caller
@@ -16,6 +16,7 @@
 -- use: draws
 -- use: event
 -- use: ending
+-- use: idempotency
 
 if not is_ending_allowed then
   return answer('closed')
@@ -60,6 +61,7 @@ if not is_first_end then
   end
   return answer('replayed')
 end
+close_open('any', ARGV[3], KEYS[6 + #draws + tonumber(ARGV[15])], kind ~= 'released' and event.cost or nil)
 if not hold then
   redis.call(
     'HSET', KEYS[5], 'epoch', int(epoch), 'tenant', ARGV[10], 'mode', ARGV[11], 'draws', ARGV[12], 'cost', int(event.cost),

@@ -128,15 +128,15 @@ for number, budget in ipairs(budgets) do
   )
   budget.is_made_here = number == new_budget_no and not record[1]
   -- The clock ran ahead, let this window's sums be dropped, and came back: the ledger alone knows them now.
-  if record[2] and not record[5] and record[6] and tonumber(budget.window_end) <= tonumber(record[6]) then
-    redis.call('HSET', budget.key, 'pending_limit', record[2])
-    redis.call('HDEL', budget.key, 'limit', 'opening')
-    record[2] = false
-  end
+  local is_lost = record[2] and not record[5] and record[6] and tonumber(budget.window_end) <= tonumber(record[6])
   if budget.is_made_here then
     record[2] = new_limit
-  elseif record[1] ~= shard[3] or not record[2] then
+  elseif record[1] ~= shard[3] or not record[2] or is_lost then
     -- The only writes of a refusal: the keeper loads what is wanted.
+    if is_lost then
+      redis.call('HSET', budget.key, 'pending_limit', record[2])
+      redis.call('HDEL', budget.key, 'limit', 'opening')
+    end
     redis.call('HSET', KEYS[4], ARGV[6] .. ':' .. ARGV[7] .. ':' .. budget.id, int(now_ms))
     return answer('not_loaded', number)
   end

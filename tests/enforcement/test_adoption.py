@@ -148,6 +148,24 @@ def test_a_late_end_unloads_the_loaded_budgets_it_drew_on(
     assert redis_client.hkeys(wanted_key(ACME.shard)) == [f"{ACME.tenant_id}:test:bud_c".encode()]
 
 
+def test_an_end_that_is_replayed_closes_its_idempotency_record_once(
+    redis_client: redis.Redis, begin: Callable[[], Reply], run: Run
+) -> None:
+    begin()
+    keyed, record = replace(SETTLED, idempotency_digest="d1"), ACME.idempotency("d1")
+    redis_client.hset(record, mapping={"hold": HOLD, "state": "open", "body": "b"})
+    for _ in range(2):
+        assert parse_replay(run(replay_call(keyed)))
+        assert redis_client.hmget(record, "state", "cost") == [b"done", b"40"]
+    redis_client.hset(record, mapping={"hold": "another", "state": "open"})
+    run(replay_call(keyed))
+    assert redis_client.hget(record, "state") == b"open"
+    redis_client.hset(record, "hold", HOLD)
+    redis_client.delete(ACME.hold(HOLD))
+    run(replay_call(replace(keyed, kind="released", basis="none", cost_nanousd=0, charge_nanousd=0)))
+    assert not redis_client.exists(record)
+
+
 def test_an_end_of_a_hold_that_still_stands_is_booked(
     redis_client: redis.Redis, begin: Callable[[], Reply], run: Run
 ) -> None:

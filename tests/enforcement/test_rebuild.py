@@ -275,14 +275,19 @@ def test_a_hold_that_the_books_know_is_buried_and_cannot_be_booked_again(
     desk.settle(settled, 300)
     desk.expire(expired, is_forced=True)
     ledger.record(desk.redis)
+    idempotency = desk.scope.idempotency("d1")
+    desk.redis.hset(idempotency, mapping={"hold": settled.hold_id, "state": "open", "body": "b"})
     for key, record in records.items():  # an older file has both as open
         desk.redis.delete(key)
-        desk.redis.hset(key, mapping=record)
+        desk.redis.hset(
+            key, mapping={**record, "idem": "d1" if key == desk.scope.hold(settled.hold_id) else ""}
+        )
         desk.redis.zadd(deadlines_key(SHARD), {key: 1})
     become_another_server(desk)
     rebuild(rebuilder, client, desk)
     assert (desk.spent("bud_a"), desk.held("bud_a"), desk.open_keys()) == (1300, 0, [])
     assert desk.hold(settled)["state"] == "settled"
+    assert desk.redis.hmget(idempotency, "state", "cost") == [b"done", b"300"]
     desk.settle(expired, 400)  # late: corrects what the ledger had booked
     assert desk.spent("bud_a") == 700
     ledger.record(desk.redis)
