@@ -15,16 +15,17 @@ from django.db import connection
 # A correction comes as long after its call as one may be settled late; further back only whole sums look.
 CORRECTED_WITHIN = timedelta(days=62)
 
-_BILLABLE = """
+# Each billable row with the instant at which it is billed; an expiry is in the charge of its first correction.
+BILLABLE = """
 WITH mine AS MATERIALIZED (
     SELECT month, event_id, basis, corrects, customer_id, started_at, booked_at, charge_nanousd FROM ledger_row
     WHERE tenant_id = %(tenant)s AND mode = %(mode)s AND recorded_at <= %(recorded)s {narrowed}
 )
-SELECT customer_id, CASE corrects WHEN '' THEN started_at ELSE booked_at END AS at, charge_nanousd
+SELECT customer_id, CASE corrects WHEN '' THEN started_at ELSE booked_at END AS at, charge_nanousd, month, event_id
 FROM mine WHERE basis <> 'unresolved' AND corrects NOT LIKE '%%.expired.%%'
 UNION ALL
 SELECT coalesce(nullif(late.customer_id, ''), expiry.customer_id), late.booked_at,
-       late.charge_nanousd + CASE WHEN late.number = 1 THEN expiry.charge_nanousd ELSE 0 END
+       late.charge_nanousd + CASE WHEN late.number = 1 THEN expiry.charge_nanousd ELSE 0 END, late.month, late.event_id
 FROM (
     SELECT *, row_number() OVER (PARTITION BY corrects ORDER BY booked_at, event_id) AS number
     FROM mine WHERE corrects LIKE '%%.expired.%%'
@@ -55,7 +56,7 @@ class Who:
 
 def charged_by_hour(who: Who, customer_id: str, start: datetime, end: datetime) -> dict[datetime, int]:
     """Sum a customer's billable charge of [start, end) by hour, in nano-dollars; hours without any are left out."""
-    given = _given(who, end) | {
+    given = given_for(who, end) | {
         "customer": customer_id, "start": start, "oldest": start - CORRECTED_WITHIN,
     }  # fmt: skip
     return dict(_read(_BY_HOUR, _NARROWED, given))
@@ -68,15 +69,16 @@ def charged_by_customer(
 
     ``recorded_until`` leaves out what was booked after it. The empty customer is usage of keys without one.
     """
-    given = _given(who, until) | {"recorded": recorded_until or _FOREVER}
+    given = given_for(who, until) | {"recorded": recorded_until or _FOREVER}
     return {customer_id: int(charge) for customer_id, charge in _read(_BY_CUSTOMER, "", given)}
 
 
-def _given(who: Who, end: datetime) -> dict[str, Any]:
+def given_for(who: Who, end: datetime) -> dict[str, Any]:
+    """The parameters that ``BILLABLE`` needs whatever it is narrowed to, and the end."""
     return {"tenant": who.tenant_id, "mode": who.mode, "end": end, "recorded": _FOREVER}
 
 
 def _read(statement: str, narrowed: str, given: dict[str, Any]) -> list[tuple[Any, Any]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(billable=_BILLABLE.format(narrowed=narrowed)), given)
+        cursor.execute(statement.format(billable=BILLABLE.format(narrowed=narrowed)), given)
         return list(cursor.fetchall())
