@@ -6,7 +6,8 @@ release prices the same call the same way on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from functools import cache, lru_cache
@@ -14,9 +15,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
 from metering.free_models import free_price
-from metering.money import NANOUSD_PER_USD
+from metering.money import NANOUSD_PER_USD, TOKENS_PER_MTOK, ceil_div
 from metering.providers import price_source
-from metering.rates import REGION_PERCENT, Price, Rate
+from metering.rates import IMAGE_OUTPUT, REGION_PERCENT, Price, Rate
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TimeOfDateConstraint
@@ -31,13 +32,13 @@ _REGIONAL_TIERS = {
 KNOWN_TIERS = ((STANDARD_TIERS | DEARER_TIERS) - {"", "auto"}) | _REGIONAL_TIERS
 
 # Price keys of genai-prices by our bucket. Where several feed one bucket the dearest counts: the buckets know no
-# image or video output, and a picture must not be billed as text.
+# video output, and a film must not be billed as text.
 _BUCKETS = {
     "input": ("input_mtok",),
     "cache_read": ("cache_read_mtok",),
     "cache_write_5m": ("cache_write_mtok", "cache_write_5m_mtok"),
     "cache_write_1h": ("cache_write_1h_mtok",),
-    "output": ("output_mtok", "output_image_mtok", "output_video_mtok"),
+    "output": ("output_mtok", "output_video_mtok"),
     "reasoning": ("output_reasoning_mtok",),
     "audio_input": ("input_audio_mtok",),
     "audio_output": ("output_audio_mtok",),
@@ -50,6 +51,7 @@ _EXTRAS = {
     "input_audio_hours": ("audio_second", 3600),
 }
 _PER_REQUEST = "requests_kcount"
+_PICTURES = "output_image_mtok"
 # Not carried because without it the call is billed at a dearer rate (a cached picture as a fresh one), or because
 # the endpoints that have it are not served from token prices.
 _PASSED_OVER = frozenset(
@@ -62,7 +64,17 @@ _PASSED_OVER = frozenset(
         "input_text_messages_kcount",
     }
 )
-_CARRIED = frozenset(_EXTRAS) | {_PER_REQUEST} | {key for keys in _BUCKETS.values() for key in keys}
+_CARRIED = (
+    frozenset(_EXTRAS) | {_PER_REQUEST, _PICTURES} | {key for keys in _BUCKETS.values() for key in keys}
+)
+
+# Names that mean the latest release, and what in a model's name tells its version or how finished it is.
+_MOVES = re.compile(r"(^|[-/:@])latest$")
+_BREAKS = re.compile(r"[-/:@~]+")
+_VERSION = re.compile(r"v?\d+(\.\d+)*[a-z]?")
+_NUMBERS = re.compile(r"\d+")
+_RELEASES = 5
+_STAGES = frozenset({"latest", "preview", "exp", "experimental", "beta"})
 
 _DAY_MS = 86_400_000
 _MS = timedelta(milliseconds=1)
@@ -142,6 +154,34 @@ def base_ids(provider: str) -> frozenset[str]:
     return frozenset(info.id.lower() for each in served for info in each.models)
 
 
+def meant_by(name: str, models: Iterable[str]) -> list[str]:
+    """Pick the models that may answer to a name that moves with the releases (``gemini-flash-latest``).
+
+    They are called the same but for their versions, begin with the versions that the name tells if it tells any, and
+    are of the newest few: such a name moves forward.
+    """
+    words, versions = _words_of(name.lower())
+    found: dict[tuple[int, ...], list[str]] = {}
+    for model in models:
+        known_words, known = _words_of(model.lower())
+        if known_words == words and known[: len(versions)] == versions:
+            rest = known[len(versions) :]
+            found.setdefault(tuple(map(int, _NUMBERS.findall(rest[0]))) if rest else (), []).append(model)
+    return [model for version in sorted(found, reverse=True)[:_RELEASES] for model in found[version]]
+
+
+def moves(model: str) -> bool:
+    """Tell whether a name is answered by whichever model is the latest, by its provider's choice."""
+    return _MOVES.search(model.lower()) is not None
+
+
+def _words_of(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of a model's name and its versions, apart."""
+    words = [word for word in _BREAKS.split(name) if word and word not in _STAGES]
+    versions = tuple(word for word in words if _VERSION.fullmatch(word))
+    return tuple(word for word in words if not _VERSION.fullmatch(word)), versions
+
+
 def _find_model(provider: str, model: str) -> tuple[Provider, ModelInfo] | None:
     from genai_prices.data_snapshot import find_provider_by_id
 
@@ -202,19 +242,29 @@ def _price(
     rates = {bucket: rate for bucket in _BUCKETS if (rate := _rate(bucket, keys)) is not None}
     if "input" not in rates:
         return None
+    pictures = _rate_of([keys[_PICTURES]]) if _PICTURES in keys else None
+    if pictures is not None:
+        rates.setdefault("output", pictures)
     if source.id == "google":
         # Its "Pricing" names a price of sound only where it is not that of text, read 2026-11-21.
         rates = {f"audio_{side}": rates[side] for side in ("input", "output") if side in rates} | rates
     extras = {name: _per_unit(keys[key], units) for key, (name, units) in _EXTRAS.items() if key in keys}
+    if pictures is not None:
+        # By the token, and in one tier: the dearest.
+        extras[IMAGE_OUTPUT] = ceil_div(pictures.dearest(_FOREVER_MS), TOKENS_PER_MTOK)
     per_request_nanousd = _per_unit(keys[_PER_REQUEST], 1000) if _PER_REQUEST in keys else 0
     return Price(price_id, *name, rates, extras, per_request_nanousd, "genai-prices")
 
 
 def _rate(bucket: str, keys: Mapping[str, object]) -> Rate | None:
     """A bucket's rate; a rate of zero is a gap in the data, not a gift, so the bucket falls back or is refused."""
-    found = [_as_rate(keys[key]) for key in _BUCKETS[bucket] if key in keys]
-    if not found:
-        return None
+    found = [keys[key] for key in _BUCKETS[bucket] if key in keys]
+    return _rate_of(found) if found else None
+
+
+def _rate_of(values: list[object]) -> Rate | None:
+    """The dearest of some prices as one rate; None where it is zero."""
+    found = [_as_rate(value) for value in values]
     starts = sorted({above for rate in found for above, _ in rate.tiers})
     base = max(rate.nanousd_per_mtok for rate in found)
     tiers = tuple((above, max(rate.at(above + 1) for rate in found)) for above in starts)

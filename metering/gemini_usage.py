@@ -12,6 +12,7 @@ from typing import Any
 
 from metering.errors import UsageError
 from metering.gemini_models import searches_billed
+from metering.rates import IMAGE_OUTPUT
 from metering.usage import Usage
 from metering.usage_openai import read_counter
 
@@ -22,10 +23,13 @@ _PROMPT_DETAILS = ("promptTokensDetails", "promptTokenDetails")  # embeddings sa
 _PICTURES = ("IMAGE", "VIDEO")
 
 
-def usage_from_gemini(report: Report | None, *, queries: int = 0, model: str = "") -> Usage | None:
+def usage_from_gemini(
+    report: Report | None, *, queries: int = 0, model: str = "", pictured: bool = False
+) -> Usage | None:
     """Decompose a ``usageMetadata``; None where it counts nothing.
 
-    ``queries`` is how many searches the answer tells of, billed by the model's generation. Raises: UsageError.
+    ``queries`` is how many searches the answer tells of, billed by the model's generation; ``pictured`` whether it
+    holds pictures, which is what all of it is taken for where its shares are not told. Raises: UsageError.
     """
     if not report:
         return None
@@ -34,7 +38,8 @@ def usage_from_gemini(report: Report | None, *, queries: int = 0, model: str = "
     if total is None and all(count is None for count in counts):
         return None
     prompt, candidates, thoughts, found = _complete(counts, total)
-    return _decompose(report, (prompt, candidates, thoughts, found), searches_billed(model, queries))
+    searches = searches_billed(model, queries)
+    return _decompose(report, (prompt, candidates, thoughts, found), searches, pictured=pictured)
 
 
 def prompt_from_gemini(report: Report | None) -> Usage | None:
@@ -62,7 +67,9 @@ def _complete(counts: list[int | None], total: int | None) -> tuple[int, int, in
     return prompt, candidates or 0, (thoughts or 0) + total - known, found or 0
 
 
-def _decompose(report: Report, counts: tuple[int, int, int, int], searches: int) -> Usage:
+def _decompose(
+    report: Report, counts: tuple[int, int, int, int], searches: int, *, pictured: bool = False
+) -> Usage:
     prompt, candidates, thoughts, found = counts
     shares = _modalities(report, _PROMPT_DETAILS)
     cached_shares = _modalities(report, ("cacheTokensDetails",))
@@ -74,16 +81,19 @@ def _decompose(report: Report, counts: tuple[int, int, int, int], searches: int)
         shares.get(name, 0) - min(cached_shares.get(name, 0), shares.get(name, 0)) for name in _PICTURES
     )
     pictures = min(pictures, prompt - cached - audio)
-    spoken = min(_modalities(report, ("candidatesTokensDetails",)).get("AUDIO", 0), candidates)
+    made = _modalities(report, ("candidatesTokensDetails",))
+    spoken = min(made.get("AUDIO", 0), candidates)
+    # Of an answer of text alone the shares are left out (recorded).
+    painted = candidates if pictured and not made else min(made.get("IMAGE", 0), candidates - spoken)
     return Usage(
         input_tokens=prompt - cached - audio - pictures + found,
         cache_read_tokens=cached,
         audio_input_tokens=audio,
         image_input_tokens=pictures,
-        output_tokens=candidates - spoken,
+        output_tokens=candidates - spoken - painted,
         reasoning_tokens=thoughts,
         audio_output_tokens=spoken,
-        extras=(("web_search", searches),) if searches else (),
+        extras=tuple((name, n) for name, n in ((IMAGE_OUTPUT, painted), ("web_search", searches)) if n),
     )
 
 

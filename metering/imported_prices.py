@@ -88,6 +88,11 @@ class ImportedPrices:
             return False, None
         return True, found.price(service_tier, at_ms)
 
+    def names(self, provider: str) -> tuple[str, ...]:
+        """Name the models of a provider that have imported prices, in lower case."""
+        source = price_source(provider)
+        return tuple(model for owner, model in self._models if owner == source)
+
     def _model(self, provider: str, model: str) -> _Model | None:
         source, name = price_source(provider), model.lower()
         if source not in self._globs:

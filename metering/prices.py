@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from metering.base_prices import DEARER_TIERS, base_name, find_base
+from metering.base_prices import DEARER_TIERS, base_ids, base_name, find_base, meant_by, moves
 from metering.errors import MoneyError, UnpricedModel
 from metering.imported_prices import ImportedPrice, ImportedPrices
-from metering.rates import FALLBACKS, Price, Rate, regional, split_tier
+from metering.rates import FALLBACKS, Price, Rate, dearest_of, regional, split_tier
 from metering.usage import TOKEN_BUCKETS
 
 __all__ = ["FALLBACKS", "ImportedPrice", "Price", "PriceBook", "PriceEntry", "Rate", "make_price"]
@@ -49,6 +49,23 @@ class PriceBook:
         """
         service_tier, region = split_tier(service_tier)
         return regional(self._find(provider, model, at_ms, service_tier), region)
+
+    def find_quoted(self, provider: str, model: str, at_ms: int, *, service_tier: str = "") -> Price:
+        """Return the price to quote at: of a name that moves (``…-latest``) the dearest of all that may answer to it.
+
+        It bears the id of the price that the name itself has in the book, by which a call is booked whose answer does
+        not say which model it was. Raises: UnpricedModel.
+        """
+        price = self.find(provider, model, at_ms, service_tier=service_tier)
+        if not moves(model):
+            return price
+        others = []
+        for known in meant_by(model, {*base_ids(provider), *self._imported.names(provider)}):
+            try:
+                others.append(self.find(provider, known, at_ms, service_tier=service_tier))
+            except UnpricedModel:
+                continue  # then what it bills is booked by the name that was asked for
+        return dearest_of(price, others)
 
     def _find(self, provider: str, model: str, at_ms: int, service_tier: str) -> Price:
         dearer = service_tier in DEARER_TIERS

@@ -20,7 +20,7 @@ from metering.money import (
     cost_from_mtok_sum,
     format_usd,
 )
-from metering.rates import Price
+from metering.rates import IMAGE_OUTPUT, Price
 
 # The buckets that a provider may report a prompt's text in.
 TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h")
@@ -204,6 +204,8 @@ def _output_rate(cap: OutputCap, price: Price, reach_tokens: int) -> int:
     if cap.tokens == 0:
         return 0
     rate = _dearest(price, ("output", "reasoning"), reach_tokens)
+    # Nobody knows before the call how much of an answer will be pictures.
+    rate = max(rate, price.extras_nanousd.get(IMAGE_OUTPUT, 0) * TOKENS_PER_MTOK)
     return max(rate, _own_rate(price, "audio_output", reach_tokens)) if cap.audio else rate
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from metering.errors import UnpricedModel
 from metering.money import ceil_div
 
+# The extra that counts the tokens of pictures in an answer, which have a price of their own and no bucket.
+IMAGE_OUTPUT = "image_output_token"
 # A bucket without a rate of its own is billed as the one it is a kind of.
 FALLBACKS = {
     "cache_read": "input",
@@ -67,6 +69,39 @@ class Price:
                 return rate
             name = FALLBACKS.get(name)
         raise UnpricedModel(self.provider, self.model)
+
+
+def dearest_of(price: Price, others: Sequence[Price]) -> Price:
+    """Return a price that no bill by one of several can be above, under the first one's name: to quote by alone."""
+    prices = (price, *(one for one in others if one != price))
+    if len(prices) == 1:
+        return price
+    buckets = {bucket for one in prices for bucket in one.rates}
+    extras = {name for one in prices for name in one.extras_nanousd}
+    return replace(
+        price,
+        rates={
+            bucket: _dearest_rate([one for one in prices if _bills(one, bucket)], bucket)
+            for bucket in buckets
+        },
+        extras_nanousd={name: max(one.extras_nanousd.get(name, 0) for one in prices) for name in extras},
+        per_request_nanousd=max(one.per_request_nanousd for one in prices),
+    )
+
+
+def _bills(price: Price, bucket: str) -> bool:
+    """Tell whether a price has a rate for a bucket, its own or the one it falls back to."""
+    name: str | None = bucket
+    while name is not None and name not in price.rates:
+        name = FALLBACKS.get(name)
+    return name is not None
+
+
+def _dearest_rate(prices: Sequence[Price], bucket: str) -> Rate:
+    rates = [price.rate_for(bucket) for price in prices]
+    starts = sorted({above for rate in rates for above, _ in rate.tiers})
+    base = max(rate.nanousd_per_mtok for rate in rates)
+    return Rate(base, tuple((above, max(rate.at(above + 1) for rate in rates)) for above in starts))
 
 
 # By how many percent of the list price a call's tokens are billed where it is bound to a region; fees stay as they are.

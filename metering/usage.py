@@ -8,6 +8,8 @@ from operator import attrgetter
 
 import msgspec
 
+from metering.rates import IMAGE_OUTPUT
+
 
 class Basis(StrEnum):
     """Where a row's amount comes from."""
@@ -30,7 +32,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     image_input_tokens: int = 0
-    # Counted extras by name (web_search, image, audio_second ...), each priced per unit.
+    # Counted extras by name (web_search, image_output_token ...), each priced per unit.
     extras: tuple[tuple[str, int], ...] = ()
 
     def tokens(self) -> Iterator[tuple[str, int]]:
@@ -51,8 +53,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_output_tokens(self) -> int:
-        """Every generated token, seen or not."""
-        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
+        """Every generated token, seen or not, those of pictures too."""
+        pictures = sum(count for name, count in self.extras if name == IMAGE_OUTPUT)
+        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens + pictures
 
 
 TOKEN_BUCKETS = tuple(

@@ -97,6 +97,7 @@ class Request:
     body_bytes: int
     idempotency: tuple[str, str] | None = None  # digests of the key's name and of the body, key still unknown
     sent: Headers = field(default_factory=list)  # the caller's own headers; a dialect may forward some
+    booked_as: str = ""  # what the row says of the dialect where it is not the one that read the request
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ class Admission:
             quote = quote_for(
                 bound,
                 call.cap(model, provider=account.provider, policy=tenant.policy),
-                price,
+                price if call.is_free else self._quoted(request, tenant, account, model),
                 markup_bp=markup_bp,
                 markup_fixed_nanousd=markup_fixed_nanousd,
                 elsewhere=self._elsewhere(request, caller, account, bound),
@@ -217,6 +218,12 @@ class Admission:
         tier = request.call.service_tier
         return tenant.prices.find(account.provider, model, request.started_ms, service_tier=tier)
 
+    @staticmethod
+    def _quoted(request: Request, tenant: Tenant, account: ProviderAccount, model: str) -> Price:
+        """The price to hold by, which no model that may answer to this name is above."""
+        tier = request.call.service_tier
+        return tenant.prices.find_quoted(account.provider, model, request.started_ms, service_tier=tier)
+
     def _elsewhere(
         self, request: Request, caller: Caller, account: ProviderAccount, bound: InputBound
     ) -> dict[str, Price]:
@@ -226,7 +233,9 @@ class Admission:
         for model in {one.model for one in bound.elsewhere}:
             _check_allowed(caller, account, model)
             prices = caller.tenant.prices
-            found[model] = prices.find(account.provider, model, request.started_ms, service_tier=region)
+            found[model] = prices.find_quoted(
+                account.provider, model, request.started_ms, service_tier=region
+            )
         return found
 
     def _reservation(
@@ -316,7 +325,7 @@ def _event(request: Request, plan: Plan) -> EventBody:
         customer_id=caller.customer_id,
         account_id=plan.account.account_id,
         provider=plan.account.provider,
-        dialect=request.dialect.name,
+        dialect=request.booked_as or request.dialect.name,
         model=plan.model,
         price_id=quote.price_id,
         bound_class=quote.bound.bound_class.value,

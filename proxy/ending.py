@@ -12,7 +12,7 @@ import msgspec
 from enforcement.decisions import Ended, EndOutcome, Granted, Settlement
 from enforcement.errors import EnforcementUnavailable
 from metering.base_prices import KNOWN_TIERS
-from metering.cost import cost_of
+from metering.cost import all_pictures, cost_of
 from metering.errors import MeteringError, UnpricedModel
 from metering.events import encode_body
 from metering.money import NanoUsd, charge_for
@@ -149,7 +149,7 @@ class Ending:
             self._alarm("impossible_usage", admitted)
             return held_nanousd, Basis.ESTIMATED
         usage, basis = report.usage, Basis.REPORTED
-        if usage is not None and _is_zero(usage) and report.text:
+        if usage is not None and _is_zero(usage) and (report.text or report.thought or report.tool_calls):
             self._alarm("zero_usage", admitted)
             usage = None
         if usage is None and (report.thought or call.hides_output(plan.model)):
@@ -157,6 +157,8 @@ class Ending:
         if usage is None:
             usage, basis = self._relayed(admitted, report, call), Basis.ESTIMATED
             report.usage = usage
+        if admitted.event.dialect != "gemini":
+            report.usage = usage = all_pictures(usage, price)
         cost_nanousd = cost_of(usage, price)
         for model, used in report.elsewhere:
             cost_nanousd = NanoUsd(cost_nanousd + cost_of(used, _price_elsewhere(admitted, report, model)))

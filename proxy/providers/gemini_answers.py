@@ -31,6 +31,7 @@ class Part(msgspec.Struct):
     function_call: msgspec.Raw = msgspec.field(default=ABSENT, name="functionCall")
     code: msgspec.Raw = msgspec.field(default=ABSENT, name="executableCode")
     result: msgspec.Raw = msgspec.field(default=ABSENT, name="codeExecutionResult")
+    media: msgspec.Raw = msgspec.field(default=ABSENT, name="inlineData")
 
 
 class Content(msgspec.Struct):
@@ -84,6 +85,7 @@ class Listener:
         self._pieces: list[str] = []
         self._chars = 0
         self._queries: set[str] = set()
+        self._pictured = False
         self._said = Report()
 
     def see(self, data: bytes) -> None:
@@ -116,7 +118,9 @@ class Listener:
             said.prompt = prompt_from_gemini(told)
             if self._ended:
                 model = said.response_model or self._model
-                usage = usage_from_gemini(told, queries=len(self._queries), model=model)
+                usage = usage_from_gemini(
+                    told, queries=len(self._queries), model=model, pictured=self._pictured
+                )
                 # Gemma's answers have come with a prompt's count alone: absent is not zero.
                 is_whole = usage is not None and (usage.all_output_tokens or not said.text)
                 said.usage = usage if is_whole else None
@@ -137,6 +141,9 @@ class Listener:
                 if is_given(raw):
                     self._take(bytes(raw).decode("utf-8", "replace"))
             self._said.tool_calls += is_given(part.function_call)
+            if is_given(part.media):
+                self._pictured = self._pictured or b"audio/" not in bytes(part.media)[:256]
+                self._said.thought = True  # of media nobody can tell the tokens that it took
         self._ended = self._ended or bool(candidate.finish_reason)
         grounding = candidate.grounding_metadata
         self._queries.update(filter(None, (grounding.web_search_queries if grounding else None) or ()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from metering.base_prices import base_name
+from metering.base_prices import base_name, meant_by
 from metering.errors import UnpricedModel
 from metering.imported_prices import ImportedPrices
 from metering.prices import ImportedPrice, PriceBook, PriceEntry, make_price
+from metering.rates import Rate, dearest_of
 
 AT_MS = 1_795_219_200_000  # 2026-11-21
 RATES = {"input": 7, "output": 9}
@@ -134,3 +135,88 @@ def test_a_new_model_by_its_very_name_is_not_taken_for_the_known_one_it_resemble
     unknown = ImportedPrices([imported("gpt-4o-mini")])
     assert unknown.find("openai", "who-is-this", AT_MS) is None
     assert not unknown.knows("openai", "who-is-this", AT_MS)
+
+
+def input_rates(book: PriceBook, model: str) -> tuple[int, int]:
+    """A model's rate of input as it is booked, and as it is quoted."""
+    booked = book.find("google", model, AT_MS).rates["input"]
+    quoted = book.find_quoted("google", model, AT_MS).rates["input"]
+    return booked.dearest(2**40), quoted.dearest(2**40)
+
+
+@pytest.mark.parametrize("family", ["flash", "pro", "flash-lite"])
+def test_a_name_that_moves_is_quoted_at_the_dearest_that_may_answer_to_it(family: str) -> None:
+    alias, book = f"gemini-{family}-latest", PriceBook()
+    quoted = book.find_quoted("google", alias, AT_MS)
+    versions = [f"gemini-{number}-{family}" for number in ("3", "3.1", "3.5", "3.6", "3.7", "3.8")]
+    compared = 0
+    for model in [name + stage for name in versions for stage in ("", "-preview")]:
+        if base_name("google", model) != model:
+            continue
+        answered = book.find("google", model, AT_MS)
+        for bucket, rate in answered.rates.items():
+            assert quoted.rate_for(bucket).dearest(10**6) >= rate.dearest(10**6), (model, bucket)
+        assert all(quoted.extras_nanousd[name] >= fee for name, fee in answered.extras_nanousd.items())
+        compared += 1
+    assert compared > 0
+    assert quoted.price_id == book.find("google", alias, AT_MS).price_id
+
+
+def test_an_older_and_dearer_model_that_answered_is_within_the_quote() -> None:
+    booked, quoted = input_rates(PriceBook(), "gemini-flash-latest")
+    answered = PriceBook().find("google", "gemini-3.5-flash", AT_MS).rates["input"].nanousd_per_mtok
+    assert booked < answered <= quoted, (
+        "recorded: this name was answered by 3.5 when the book knew a cheaper one"
+    )
+
+
+def test_a_name_that_stands_is_quoted_as_it_is_booked() -> None:
+    for model in ("gemini-2.5-flash", "gemini-3.5-flash"):
+        assert input_rates(PriceBook(), model)[0] == input_rates(PriceBook(), model)[1]
+
+
+def test_names_that_move_may_mean_what_a_tenant_priced_or_imported() -> None:
+    dear = {"input": 10**12, "output": 10**12}
+    entry = PriceEntry(0, make_price("own", ("google", "gemini-3.5-flash"), rates=dear))
+    new = ImportedPrice(0, make_price("new", ("google", "gemini-4-flash"), rates=dear), ("gemini-4-flash",))
+    other = ImportedPrice(0, make_price("not", ("google", "gemini-4-live"), rates=dear), ("gemini-4-live",))
+    for book in (PriceBook([entry]), PriceBook([], [new])):
+        assert input_rates(book, "gemini-flash-latest")[1] == 10**12
+    assert input_rates(PriceBook([], [other]), "gemini-flash-latest")[1] < 10**12
+
+
+def test_a_tier_that_none_of_them_has_is_not_served() -> None:
+    with pytest.raises(UnpricedModel):
+        PriceBook().find_quoted("google", "gemini-ultra-latest", AT_MS)
+    # What has no price for a tier is left out of those that may answer under it.
+    assert PriceBook([own("m-latest", provider="here")]).find_quoted("here", "m-latest", AT_MS).rates
+
+
+def test_the_newest_versions_that_begin_as_the_name_does_are_meant() -> None:
+    models = [*(f"m-{number}-pro" for number in range(1, 8)), "m-pro", "m-5.1-pro", "m-7-pro-mini", "x-9-pro"]
+    assert set(meant_by("m-pro-latest", models)) == {f"m-{number}-pro" for number in (4, 5, 6, 7)} | {
+        "m-5.1-pro"
+    }
+    assert meant_by("m-5-pro-latest", [*models, "m-5-0402-pro"]) == ["m-5-0402-pro", "m-5-pro"]
+    assert meant_by("m-pro:latest", ["m-pro", "M-Pro-Preview"]) == ["m-pro", "M-Pro-Preview"]
+
+
+def test_the_dearest_of_several_prices_is_above_each_in_every_bucket() -> None:
+    one = make_price("one", ("p", "a"), rates={"input": 5, "output": 9}, tiers={"input": [(100, 50)]})
+    two = make_price(
+        "two",
+        ("p", "b"),
+        rates={"input": 7, "cache_read": 6},
+        extras_nanousd={"web_search": 3},
+        per_request_nanousd=4,
+    )
+    dearest = dearest_of(one, [one, two])
+    assert dearest_of(one, [one]) is one
+    assert (dearest.price_id, dearest.per_request_nanousd, dearest.extras_nanousd) == (
+        "one",
+        4,
+        {"web_search": 3},
+    )
+    assert dearest.rates["input"] == Rate(7, ((100, 50),))
+    assert dearest.rates["cache_read"] == Rate(6, ((100, 50),)), "one bills its cache as fresh input"
+    assert dearest.rates["output"] == Rate(9)

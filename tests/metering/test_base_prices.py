@@ -232,7 +232,23 @@ def test_a_model_billed_by_what_nobody_counts_is_unpriced(book: list[ModelInfo])
 def test_pictures_in_the_output_are_not_billed_as_text(book: list[ModelInfo]) -> None:
     tiered = TieredPrices(Decimal(2), [Tier(100, Decimal(40))])
     book.append(model(usd(input_mtok="1", output_mtok=tiered, output_image_mtok="30")))
-    assert found("maker", "m").rates["output"] == Rate(30_000_000_000, ((100, 40_000_000_000),))
+    price = found("maker", "m")
+    assert price.rates["output"] == Rate(2_000_000_000, ((100, 40_000_000_000),))
+    assert price.extras_nanousd == {"image_output_token": 30_000}
+    painted = Usage(input_tokens=1, output_tokens=2, extras=(("image_output_token", 3),))
+    assert cost_of(painted, price) == 1_000 + 2 * 2_000 + 3 * 30_000
+
+
+def test_where_nothing_but_pictures_has_a_price_all_output_has_theirs(book: list[ModelInfo]) -> None:
+    tiered = TieredPrices(Decimal(30), [Tier(100, Decimal(40))])
+    book.append(model(usd(input_mtok="1", output_image_mtok=tiered)))
+    book.append(model(usd(input_mtok="1", output_mtok="2", output_image_mtok="0"), "gap"))
+    price, gap = found("maker", "m"), found("maker", "gap")
+    assert price.rates["output"] == Rate(30_000_000_000, ((100, 40_000_000_000),))
+    assert price.extras_nanousd == {"image_output_token": 40_000}
+    assert gap.extras_nanousd == {}
+    painted = Usage(extras=(("image_output_token", 3),))
+    assert cost_of(painted, gap) == 3 * 2_000, "a price that has none for pictures bills them as output"
 
 
 def test_the_memory_of_prices_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

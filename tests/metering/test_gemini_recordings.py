@@ -174,11 +174,10 @@ def test_every_recorded_call_costs_what_genai_prices_works_out() -> None:
     for row in generated():
         raw = row["usage_raw"]
         price = find_base("google", row["model"], AT_MS)
-        # It leaves out what a total alone tells, and what tools put into the prompt; and where pictures are made, the
-        # dearest of the output's prices stands for all of it: no bucket is theirs.
+        # It leaves out what a total alone tells, and what tools put into the prompt.
         told = raw.get("promptTokenCount") and not raw.get("toolUsePromptTokenCount")
         named = all(isinstance(one["modality"], str) for one in raw.get("promptTokensDetails") or ())
-        if price is None or not told or not named or _cached_sound(row) or "image" in row["model"]:
+        if price is None or not told or not named or _cached_sound(row):
             continue
         document = {"modelVersion": row["model"], "usageMetadata": raw, "candidates": []}
         _, theirs = PROVIDER.extract_usage(document)

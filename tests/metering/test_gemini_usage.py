@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from metering.base_prices import find_base
+from metering.cost import all_pictures, cost_of
 from metering.errors import UsageError
 from metering.gemini import prompt_from_gemini, usage_from_gemini
+from metering.quote import quote_for
 from metering.usage import Usage
+from tests.metering.gemini import bound, cap
 
 AT_MS = 1_793_500_000_000
 
@@ -125,3 +128,48 @@ def test_sound_without_a_price_of_its_own_costs_what_text_does() -> None:
     assert pro.rates["audio_input"] == pro.rates["input"]
     assert pro.rates["audio_output"] == pro.rates["output"]
     assert flash.rates["audio_input"].nanousd_per_mtok > flash.rates["input"].nanousd_per_mtok
+
+
+IMAGE_MODEL = "gemini-2.5-flash-image"
+
+
+def test_a_picture_is_billed_as_one_and_the_text_beside_it_as_text() -> None:
+    price = find_base("google", IMAGE_MODEL, AT_MS)
+    assert price is not None
+    told = {
+        "promptTokenCount": 10,
+        "candidatesTokenCount": 1304,
+        "candidatesTokensDetails": share(IMAGE=1290),
+    }
+    painted = usage_from_gemini(told, pictured=True)
+    assert painted == Usage(input_tokens=10, output_tokens=14, extras=(("image_output_token", 1290),))
+    assert painted.all_output_tokens == 1304
+    assert cost_of(painted, price) == 10 * 300 + 14 * 2_500 + 1290 * 30_000
+    written = usage_from_gemini({"promptTokenCount": 18, "candidatesTokenCount": 48})
+    assert written is not None
+    assert cost_of(written, price) == 125_400
+
+
+def test_a_picture_whose_share_is_not_told_is_all_of_the_answer() -> None:
+    told = {"promptTokenCount": 10, "candidatesTokenCount": 1304}
+    assert usage_from_gemini(told, pictured=True) == Usage(
+        input_tokens=10, extras=(("image_output_token", 1304),)
+    )
+
+
+def test_a_call_that_may_paint_is_quoted_as_if_all_of_it_were_pictures() -> None:
+    price = find_base("google", IMAGE_MODEL, AT_MS)
+    assert price is not None
+    quote = quote_for(bound(IMAGE_MODEL), cap(IMAGE_MODEL, maxOutputTokens=4000), price)
+    assert quote.cost.at_cap - quote.cost.least == 4000 * 30_000
+
+
+def test_what_is_not_told_apart_elsewhere_is_billed_as_pictures() -> None:
+    price, plain = (find_base("google", model, AT_MS) for model in (IMAGE_MODEL, "gemini-2.5-flash"))
+    assert price is not None
+    assert plain is not None
+    usage = Usage(input_tokens=1, output_tokens=5, reasoning_tokens=2)
+    pictures = Usage(input_tokens=1, reasoning_tokens=2, extras=(("image_output_token", 5),))
+    assert all_pictures(usage, price) == pictures
+    assert all_pictures(pictures, price) == pictures
+    assert all_pictures(usage, plain) == usage
