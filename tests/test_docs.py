@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from metering.allowances import KINDS
 from proxy.errors import CODES
+from proxy.routes import routes_to_prove
 from tests.test_tidy import ROOT, source_files, tracked
 
 VARIABLE = re.compile(r"\"((?:FAREBOX|DATABASE|REDIS|CELERY|EMAIL)_[A-Z_]+)\"")
@@ -73,12 +77,42 @@ def test_every_command_that_a_page_names_exists() -> None:
     assert sorted(named - commands) == []
 
 
-def test_the_redis_page_is_made_from_the_scripts() -> None:
-    script = ROOT / "docs" / "make_redis_page.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("script", ["make_redis_page.py", "make_providers_page.py"])
+def test_pages_are_made_from_what_they_tell_of(script: str) -> None:
+    command = [sys.executable, str(ROOT / "docs" / script), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_allowance_is_explained() -> None:
+    page = (ROOT / "docs" / "providers.md").read_text().partition("## Allowances")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == KINDS
+
+
+def test_every_route_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "routes.md").read_text()
+    ends = {re.split(r"[/:]", path)[-1] for _, path in routes_to_prove()}
+    assert sorted(end for end in ends if end not in page) == []
+
+
+def test_every_link_to_a_heading_finds_it() -> None:
+    broken = []
+    for page in tracked("*.md"):
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            text = (page.parent / target if target else page).read_text()
+            heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            if anchor not in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}:
+                broken.append(f"{page.relative_to(ROOT)} -> {target}#{anchor}")
+    assert broken == []
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    broken = []
+    for page in (ROOT / "ARCHITECTURE.md", ROOT / "README.md", *tracked("docs/*.md")):
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z_*]+\.(?:py|lua|toml|csv|mjs))`", page.read_text()):
+            if not any(ROOT.glob(name)) and not any((ROOT / "enforcement").glob(name)):
+                broken.append(f"{page.name}: {name}")
+    assert broken == []
 
 
 def test_every_relative_link_leads_somewhere() -> None:
