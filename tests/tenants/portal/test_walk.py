@@ -10,11 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import StripeMeter
+from billing.models import Push, StripeMeter
 from billing.portal.urls import urlpatterns
 from enforcement.control import Control
 from tenants.portal.access import RIGHTS, Right
-from tests.factories import Holding, make_billing
+from tests.factories import Holding, make_billing, make_push
 from tests.people import Browser, browser_of, make_member, text_of
 
 OUTSIDE = {"home", "invitation", "dev_mail"}
@@ -30,6 +30,7 @@ NEEDS = {
     "key_revoke": (Right.KEYS,),
     "account_new": (Right.ACCOUNTS,),
     "account_test": (Right.ACCOUNTS,),
+    "account_counting": (Right.ACCOUNTS,),
     "account_default": (Right.ACCOUNTS,),
     "account_remove": (Right.ACCOUNTS,),
     "member_role": (Right.MEMBERS,),
@@ -42,10 +43,12 @@ NEEDS = {
     "stripe_meter_archive": (Right.BILLING,),
     "stripe_customers_match": (Right.BILLING,),
     "stripe_customer_act": (Right.BILLING,),
+    "push_retry": (Right.BILLING,),
 }
 POST_ONLY = {
-    "customer_state", "customer_key_new", "account_test", "account_default", "member_role", "invitation_withdraw",
-    "stripe_check", "stripe_hooks", "stripe_customers_match", "stripe_customer_act",
+    "customer_state", "customer_key_new", "account_test", "account_default", "account_counting", "member_role",
+    "invitation_withdraw", "stripe_check", "stripe_hooks", "stripe_customers_match", "stripe_customer_act",
+    "push_retry",
 }  # fmt: skip
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns if pattern.name not in OUTSIDE)
 
@@ -53,7 +56,7 @@ NAMES = sorted(str(pattern.name) for pattern in urlpatterns if pattern.name not 
 @pytest.fixture(autouse=True)
 def _billing(acme: Holding) -> None:
     """A connection to Stripe whose key is gone: its pages open, and nothing is asked of anybody."""
-    make_billing(acme)
+    make_push(*make_billing(acme))
 
 
 def ids_for(name: str, holding: Holding, member_id: str) -> dict[str, str]:
@@ -67,6 +70,7 @@ def ids_for(name: str, holding: Holding, member_id: str) -> dict[str, str]:
         "invitation_id": "inv_0000000000000000",
         "request_id": "req_0000000000000000",
         "meter_id": StripeMeter.objects.get(tenant=holding.tenant).pk,
+        "push_id": Push.objects.get(tenant=holding.tenant).pk,
     }
     return {found: known[found] for found in re.findall(r"<str:(\w+)>", route)}
 
