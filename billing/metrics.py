@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db.models import Min
 from django.utils import timezone
 
+from billing.incoming.figures import event_figures
 from billing.ledger.calibration import Calibration, calibration
 from billing.ledger.feed import Feed
 from billing.ledger.lag import read_lag
@@ -76,6 +77,7 @@ def _from_postgresql() -> Figures:
         "farebox_outbox_pending": Outbox.objects.count(),
         "farebox_outbox_oldest_seconds": (now - oldest).total_seconds() if oldest else 0,
         **push_figures(),
+        **event_figures(),
     }
 
 

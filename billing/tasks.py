@@ -11,6 +11,8 @@ from celery import shared_task
 from celery.schedules import crontab
 from django.utils import timezone
 
+from billing.dunning.tasks import BEAT as DUNNING_BEAT
+from billing.incoming.tasks import BEAT as INCOMING_BEAT
 from billing.ledger.drift import RecorderTooSlow, check_drift
 from billing.ledger.feed import Feed
 from billing.ledger.lag import read_lag
@@ -18,6 +20,7 @@ from billing.ledger.overruns import stop_overrun_models
 from billing.ledger.partitions import ensure_months
 from billing.ledger.queries import differences
 from billing.ledger.trimming import trim_streams
+from billing.prepaid.tasks import BEAT as PREPAID_BEAT
 from billing.pushing.tasks import BEAT as PUSHING_BEAT
 from billing.stripe.tasks import BEAT as STRIPE_BEAT
 from enforcement.errors import EnforcementUnavailable
@@ -52,6 +55,9 @@ BEAT: dict[str, dict[str, Any]] = {
     },
     **PUSHING_BEAT,
     **STRIPE_BEAT,
+    **INCOMING_BEAT,
+    **PREPAID_BEAT,
+    **DUNNING_BEAT,
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from billing.incoming.views import stripe_hook
+from billing.portal.views.top_up import top_up, top_up_paid
 from tenants import manual
 
 handler400 = "tenants.api.faults.bad_request"
@@ -17,5 +19,8 @@ urlpatterns = [
     path("docs/", manual.index, name="docs"),
     path("docs/<slug:name>", manual.page, name="docs-page"),
     path("accounts/", include("allauth.urls")),
+    path("hooks/stripe/<str:public_id>/", stripe_hook, name="stripe_hook"),
+    path("top-up/<str:token>/", top_up, name="top_up"),
+    path("top-up/<str:token>/paid/", top_up_paid, name="top_up_paid"),
     path("", include("billing.portal.urls")),
 ]

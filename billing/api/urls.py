@@ -6,7 +6,9 @@ from django.urls import path
 
 from billing.api import (
     calibration,
+    dunning,
     ledger,
+    prepaid,
     push_settings,
     pushes,
     resolving,
@@ -41,6 +43,13 @@ urlpatterns = [
     path("v1/billing/pushes/summary", pushes.PushesSummaryView.as_view()),
     path("v1/billing/pushes/<str:push_id>", pushes.PushView.as_view()),
     path("v1/billing/pushes/<str:push_id>/retry", pushes.PushRetryView.as_view()),
+    path("v1/billing/prepaid/<str:customer_id>", prepaid.PrepaidView.as_view()),
+    path("v1/billing/prepaid/<str:customer_id>/entries", prepaid.PrepaidEntriesView.as_view()),
+    path("v1/billing/prepaid/<str:customer_id>/link", prepaid.PrepaidLinkView.as_view()),
+    path("v1/billing/top-ups", prepaid.TopUpsView.as_view()),
+    path("v1/billing/top-ups/<str:top_up_id>", prepaid.TopUpView.as_view()),
+    path("v1/billing/dunning", dunning.DunningView.as_view()),
+    path("v1/billing/dunning/cases", dunning.DunningCasesView.as_view()),
     path("v1/usage", views.UsageView.as_view()),
     path("v1/calibration", calibration.CalibrationView.as_view()),
     path("v1/stopped-models", calibration.StoppedModelsView.as_view()),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from billing.portal.views import (
     customer,
+    dunning,
     overview,
+    prepaid,
     pushes,
     requests,
     stripe_connection,
@@ -33,6 +35,9 @@ urlpatterns = [
         stripe_connection.stripe_meter_archive,
         "stripe_meter_archive",
     ),
+    at("billing/dunning/", dunning.dunning, "dunning"),
+    at("customers/<str:customer_id>/prepaid/", prepaid.prepaid, "prepaid"),
+    at("customers/<str:customer_id>/prepaid/act/", prepaid.prepaid_act, "prepaid_act"),
     at("billing/pushes/", pushes.pushes, "pushes"),
     at("billing/pushes/file/", pushes.pushes_file, "pushes_file"),
     at("billing/pushes/<str:push_id>/", pushes.push, "push"),

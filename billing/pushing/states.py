@@ -71,6 +71,7 @@ REASONS: dict[str, str] = {
     "worker_lost": "the worker that sent it died before it could say how it went",
     "clock_ahead": "our clock is ahead of the sink's: set it",
     "not_counted": "it was taken in and never counted",
+    "prepaid": "the customer had paid for it before: it is not invoiced",
     "other_total": "its minute sums to something else: somebody else may write to the meter",
 }
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
-from billing.models import BillingCursor, Push
+from billing.models import BillingCursor, PrepaidBudget, Push
 from billing.pushing.stamping import (
     AHEAD_MAX,
     HOUR,
@@ -19,6 +19,8 @@ from billing.pushing.stamping import (
     minute_no,
 )
 from billing.pushing.targets import Target
+
+PREPAID = "prepaid"
 
 
 class NoMinuteFree(Exception):
@@ -86,7 +88,11 @@ def has_billed_before(target: Target, instant: datetime) -> bool:
 def write_push(
     target: Target, cursor: BillingCursor, *, portion: Portion, stamp: datetime, value_units: int
 ) -> Push:
-    """Write a new push, held where its customer cannot be billed yet."""
+    """Write a new push, held where its customer cannot be billed yet, void where it has paid already."""
+    if target.meter is not None and was_paid_first(target, portion.bucket):
+        state, why = Push.State.VOID, PREPAID
+    else:
+        state, why = Push.State.HELD if target.held_why else Push.State.PENDING, target.held_why
     return Push.objects.create(
         **_names(target, cursor.line, portion.bucket, stamp),
         sink=Push.Sink.STRIPE if target.meter else Push.Sink.WEBHOOK,
@@ -103,9 +109,15 @@ def write_push(
         recorded_from=portion.recorded_from,
         recorded_until=portion.recorded_until,
         late_from=portion.late_from,
-        state=Push.State.HELD if target.held_why else Push.State.PENDING,
-        why=target.held_why,
+        state=state,
+        why=why,
     )
+
+
+def was_paid_first(target: Target, bucket: Bucket) -> bool:
+    """Tell whether usage of a bucket was taken from prepaid credit; a bucket of both kinds counts as paid."""
+    rows = PrepaidBudget.objects.filter(customer=target.customer, created_at__lt=bucket.end)
+    return rows.filter(Q(budget__archived_at=None) | Q(budget__archived_at__gt=bucket.start)).exists()
 
 
 def write_replacement(target: Target, push: Push, *, stamp: datetime, late_from: datetime | None) -> Push:

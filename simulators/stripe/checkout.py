@@ -123,6 +123,34 @@ def pay(world: World, book: Book, session: Obj, *, method: str = "pm_card_visa")
     return session
 
 
+def pay_later(world: World, book: Book, session: Obj) -> Obj:
+    """Finish a session by a method whose money comes days later: complete, and not paid yet."""
+    if session["status"] != "open" or session["mode"] != "payment":
+        raise invalid(f"The session is {session['status']}, for {session['mode']}.")
+    kept = book.tables["session_lines"][session["id"]]
+    intent = make_intent(
+        world, book, amount_minor=session["amount_total"], currency=session["currency"],
+        customer=session["customer"], metadata=kept["intent_metadata"],
+    )  # fmt: skip
+    intent["status"] = "processing"
+    session |= {"payment_intent": intent["id"], "status": "complete", "url": None}
+    emit(world, book, "checkout.session.completed", session)
+    return session
+
+
+def arrive(world: World, book: Book, session: Obj, *, method: str = "pm_card_visa") -> Obj:
+    """Have the money of a session that was paid later arrive, or with a method that is declined bounce."""
+    if session["status"] != "complete" or session["payment_status"] != "unpaid":
+        raise invalid(f"Nothing is on its way for a session that is {session['payment_status']}.")
+    intent = book.tables["payment_intents"][session["payment_intent"]]
+    if pay_intent(world, book, intent, method=method):
+        session["payment_status"] = "paid"
+        emit(world, book, "checkout.session.async_payment_succeeded", session)
+    else:
+        emit(world, book, "checkout.session.async_payment_failed", session)
+    return session
+
+
 def _subscribe(world: World, book: Book, session: Obj, lines: list[Obj]) -> None:
     items = [{"price": each["price"]["id"]} for each in lines]
     customer = session["customer"] or book.put("customers", {

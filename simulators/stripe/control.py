@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl
 
-from simulators.stripe import checkout, payments, truth
+from simulators.stripe import checkout, payments, subscriptions, truth
 from simulators.stripe.access import DEFAULT_ACCOUNT, Key
 from simulators.stripe.knobs import read_fault
 from simulators.stripe.pace import Pace
@@ -45,6 +45,8 @@ class Control:
             ("GET", "deliveries"): lambda wanted: _equal(world.deliveries, wanted),
             ("POST", "checkout"): self._checkout,
             ("POST", "dispute"): self._dispute,
+            ("POST", "subscription"): self._subscription,
+            ("POST", "refund"): self._refund,
             ("POST", "webhooks/flush"): self._flush,
             ("POST", "webhooks/send"): self._send,
             ("POST", "webhooks/roll"): self._roll,
@@ -122,6 +124,11 @@ class Control:
             case "pay":
                 method = wanted.get("payment_method", "pm_card_visa")
                 return checkout.pay(self._world, book, session, method=method)
+            case "pay_later":
+                return checkout.pay_later(self._world, book, session)
+            case "arrive":
+                method = wanted.get("payment_method", "pm_card_visa")
+                return checkout.arrive(self._world, book, session, method=method)
             case "expire":
                 return checkout.expire(self._world, book, session)
             case other:
@@ -137,6 +144,14 @@ class Control:
         book, charge = self._find("charges", name)
         reason = wanted.get("reason", "fraudulent")
         return payments.open_dispute(self._world, book, charge, reason=reason)
+
+    def _subscription(self, wanted: Obj) -> Obj:
+        book, subscription = self._find("subscriptions", wanted["subscription"])
+        return subscriptions.become(self._world, book, subscription, status=wanted["status"])
+
+    def _refund(self, wanted: Obj) -> Obj:
+        book, refund = self._find("refunds", wanted["refund"])
+        return payments.end_refund(self._world, book, refund, status=wanted["status"])
 
     def _flush(self, wanted: Obj) -> Obj:
         held, self._world.held = self._world.held, []

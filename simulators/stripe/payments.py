@@ -146,6 +146,18 @@ def create_refund(call: Call) -> Obj:
     return refund
 
 
+def end_refund(world: World, book: Book, refund: Obj, *, status: str) -> Obj:
+    """Have a bank turn a refund back: the money is the account's again."""
+    if status not in {"failed", "canceled"} or refund["status"] == status:
+        raise invalid(f"A refund that is {refund['status']} cannot become {status}.", param="status")
+    charge = book.tables["charges"][refund["charge"]]
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    refund["status"] = status
+    emit(world, book, "refund.failed", refund)
+    return refund
+
+
 @route("GET", "/v1/refunds", permission="charge_read", takes=f"{PAGING} created charge payment_intent")
 def list_refunds(call: Call) -> Obj:
     """List the refunds."""

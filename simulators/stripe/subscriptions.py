@@ -14,6 +14,7 @@ from simulators.stripe.routes import PAGING, Call, route
 from simulators.stripe.store import Book, Obj, World, make_id
 
 _PATH = "/v1/subscriptions"
+_STATUSES = frozenset({"active", "past_due", "unpaid", "incomplete", "paused", "trialing"})
 _CHANGES = (
     "automatic_tax cancel_at_period_end collection_method days_until_due default_payment_method "
     "description items metadata off_session payment_behavior payment_settings proration_behavior"
@@ -78,6 +79,15 @@ def turn(world: World, book: Book, subscription: Obj, edge_s: int) -> None:
     subscription["latest_invoice"] = invoice["id"]
     verb = "deleted" if subscription["status"] == "canceled" else "updated"
     emit(world, book, f"customer.subscription.{verb}", subscription)
+
+
+def become(world: World, book: Book, subscription: Obj, *, status: str) -> Obj:
+    """Put a subscription where failed payments, or the paying of them, would have brought it."""
+    if status not in _STATUSES or subscription["status"] == "canceled":
+        raise invalid(f"A subscription that is {subscription['status']} cannot become {status}.")
+    subscription["status"] = status
+    emit(world, book, "customer.subscription.updated", subscription)
+    return subscription
 
 
 @route("POST", _PATH, permission="subscription_write", takes=_NEW)

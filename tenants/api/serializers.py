@@ -72,6 +72,14 @@ class CustomerPatch(CustomerIn):
     external_id = None  # type: ignore[assignment]  # DRF's way of taking a field away
 
 
+class RestrictionOut(serializers.Serializer[Customer]):
+    """What is held against a customer while it does not pay; ``requests_per_minute`` 0 = no such limit."""
+
+    suspended = serializers.BooleanField(source="restricted_suspended")
+    requests_per_minute = serializers.IntegerField(source="restricted_requests_per_minute")
+    why = serializers.CharField(source="restricted_why")
+
+
 class CustomerOut(serializers.Serializer[Customer]):
     """A customer."""
 
@@ -89,6 +97,7 @@ class CustomerOut(serializers.Serializer[Customer]):
     markup_models = ModelMarkupField(many=True)
     metadata = serializers.DictField()
     arrived = serializers.BooleanField(help_text="made by the proxy at its first call")
+    restriction = RestrictionOut(source="*", help_text="what is held against it beside its state and limits")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

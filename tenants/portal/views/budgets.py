@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from tenants.actions.budgets import BudgetTerms, archive_budget, change_limit, create_budget
+from tenants.errors import WrongState
 from tenants.models import Budget, Customer
 from tenants.portal.access import Desk, Right, at_desk
 from tenants.portal.forms import LimitForm, NewBudgetForm
 from tenants.portal.gauges import read_gauges
-from tenants.portal.pages import attempt, go, page, put_in_force, row_or_404
+from tenants.portal.pages import attempt, go, page, put_in_force, row_or_404, tell
 from tenants.portal.views.customers import customers_of
 from tenants.templatetags.money import usd_text
 
@@ -73,8 +74,11 @@ def archive(request: HttpRequest, desk: Desk, budget_id: str) -> HttpResponse:
     """Take a budget out of force for ever, after asking."""
     budget = _budget(desk, budget_id)
     if request.method == "POST":
-        change = archive_budget(budget=budget, actor=desk.actor)
-        put_in_force(request, change.entries, "The budget is archived.")
+        try:
+            change = archive_budget(budget=budget, actor=desk.actor)
+            put_in_force(request, change.entries, "The budget is archived.")
+        except WrongState as error:
+            tell(request, error)
         return go(desk, "customer", customer_id=budget.customer_id)
     others = len(customer_budgets(desk, budget.customer)) - 1 if budget.customer else 0
     return page(request, desk, "portal/budget_archive.html", {"budget": budget, "others": others})
