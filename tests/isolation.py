@@ -131,6 +131,12 @@ def _methods(pattern: URLPattern) -> tuple[str, ...]:
     return tuple(verb for verb in verbs if hasattr(view, verb)) if view else ("get", "post")
 
 
+def content_of(answer: Any) -> str:
+    """An answer's text, also of one that is streamed."""
+    parts = answer.streaming_content if answer.streaming else (answer.content,)
+    return b"".join(parts).decode()
+
+
 def everything_of(desk: Desk, client: redis.Redis) -> dict[str, Any]:
     """All that a desk owns in PostgreSQL and Redis, to be compared with itself later."""
     found: dict[str, Any] = {}

@@ -30,7 +30,7 @@ from tenants.actions.stopped_models import DayOfModel, stop_overrun_model
 from tenants.models import Customer, Tenant
 from tests.billing.conftest import Streams, body_of
 from tests.factories import ACTOR, Holding, make_billing, make_holding, make_push, make_tenant
-from tests.isolation import SCOPES, Desk, Url, everything_of, urls_under
+from tests.isolation import SCOPES, Desk, Url, content_of, everything_of, urls_under
 from tests.people import browser_of, make_member
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -206,7 +206,7 @@ def _try(client: APIClient, url: Url, method: str, desks: tuple[Desk, Desk]) -> 
         paths += [f"{path}?{name}={mine.ids[part]}" for name, part in FILTERS.items()]
     for each in paths:
         answer = send(client, method, each, body)
-        text = answer.content.decode()
+        text = content_of(answer)
         named = f"{method} {each}: {answer.status_code}"
         if answer.status_code >= 500:
             yield named
@@ -232,7 +232,7 @@ def test_the_owner_finds_by_the_same_walk_everything_that_others_must_not(
         if "get" in url.methods:
             answer = send(client, "get", url.filled(mine.ids))
             assert (url.route, answer.status_code) == (url.route, 200)
-            told += answer.content.decode()
+            told += content_of(answer)
     assert {mark for mark in mine.marks if mark not in told} == set()
 
 
@@ -300,7 +300,7 @@ def _browse(theirs: Desk, url: Url, mine: Desk) -> Iterator[str]:
             named = f"{method} {path}: {answer.status_code}"
             if (rows or place is not own) and answer.status_code not in {404, 405}:
                 yield f"{named} where 404 is due"
-            text = answer.content.decode()
+            text = content_of(answer)
             told = {mark for mark in mine.hidden_from(theirs) if mark in text and mark not in path}
             if told - ({mine.event_id} if method == "post" else set()):
                 yield f"{named} tells {told}"

@@ -17,6 +17,7 @@ FILTERS = {
     "account": "account_id",
     "provider": "provider",
     "model": "model",
+    "price": "price_id",
     "kind": "kind",
     "basis": "basis",
     "run": "run_id",

@@ -93,8 +93,11 @@ class CallPage:
 def newest_calls(
     tenant: Tenant, scope: Scope, *, count: int, filters: dict[str, str] | None = None, older_than: str = ""
 ) -> CallPage:
-    """Read the newest calls, narrowed by what ``billing.ledger.requests.FILTERS`` names."""
-    rows = first_rows(scope).filter(**{FILTERS[name]: value for name, value in (filters or {}).items()})
+    """Read the newest calls, narrowed by what ``billing.ledger.requests.FILTERS`` names, and ``from`` and ``to``."""
+    given = dict(filters or {})
+    started = {"gte": _instant(given.pop("from", "")), "lt": _instant(given.pop("to", ""))}
+    rows = first_rows(scope).filter(**{FILTERS[name]: value for name, value in given.items()})
+    rows = rows.filter(**{f"started_at__{how}": at for how, at in started.items() if at})
     if (place := _place(older_than)) is not None:
         started_at, event_id = place
         rows = rows.filter(Q(started_at__lt=started_at) | Q(started_at=started_at, event_id__lt=event_id))
@@ -138,8 +141,13 @@ OUTWARDS = frozenset({"output", "reasoning", "audio_output"})
 
 def _place(text: str) -> tuple[datetime, str] | None:
     started, _, event_id = text.partition("~")
+    at = _instant(started)
+    return (at, event_id) if at is not None else None
+
+
+def _instant(text: str) -> datetime | None:
     try:
-        at = parse_datetime(started)
+        at = parse_datetime(text)
     except ValueError:
         return None
-    return (at, event_id) if at is not None and at.tzinfo else None
+    return at if at is not None and at.tzinfo else None

@@ -9,8 +9,10 @@ from billing.portal.views import (
     prepaid,
     pushes,
     requests,
+    statements,
     stripe_connection,
     stripe_customers,
+    stripe_invoice,
     unresolved,
 )
 from tenants.portal.urls import at
@@ -38,6 +40,9 @@ urlpatterns = [
     at("billing/dunning/", dunning.dunning, "dunning"),
     at("customers/<str:customer_id>/prepaid/", prepaid.prepaid, "prepaid"),
     at("customers/<str:customer_id>/prepaid/act/", prepaid.prepaid_act, "prepaid_act"),
+    at("billing/statements/", statements.statements, "statements"),
+    at("billing/statements/<str:customer_id>/", statements.statement, "statement"),
+    at("billing/statements/<str:customer_id>/file/", statements.statement_file, "statement_file"),
     at("billing/pushes/", pushes.pushes, "pushes"),
     at("billing/pushes/file/", pushes.pushes_file, "pushes_file"),
     at("billing/pushes/<str:push_id>/", pushes.push, "push"),
@@ -46,6 +51,7 @@ urlpatterns = [
     at("billing/customers/file/", stripe_customers.stripe_customers_file, "stripe_customers_file"),
     at("billing/customers/match/", stripe_customers.stripe_customers_match, "stripe_customers_match"),
     at("billing/customers/<str:customer_id>/", stripe_customers.stripe_customer, "stripe_customer"),
+    at("billing/customers/<str:customer_id>/invoice/", stripe_invoice.stripe_invoice, "stripe_invoice"),
     at(
         "billing/customers/<str:customer_id>/act/",
         stripe_customers.stripe_customer_act,

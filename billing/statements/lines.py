@@ -46,6 +46,8 @@ FROM (SELECT booked.* {_FROM} AND booked.corrects = '' AND booked.extras <> '{{{
 CROSS JOIN LATERAL jsonb_each_text(booked.extras) AS extra GROUP BY {_COLUMNS}, extra.key
 """.replace("{{}}", "{}")  # noqa: S608 - made of our own names only
 
+_TOTAL = f"SELECT coalesce(sum(billable.charge_nanousd), 0)::bigint {_FROM}"
+
 _CORRECTIONS_SUM = f"""
 SELECT count(*), coalesce(sum(billable.charge_nanousd), 0)::bigint {_FROM} AND booked.corrects <> ''
 """
@@ -141,6 +143,12 @@ def statement_of(customer: Customer, period: Period, *, now: datetime) -> Statem
         unresolved=open_rows.count(),
         unresolved_nanousd=int(open_rows.aggregate(charge=Sum("charge_nanousd"))["charge"] or 0),
     )
+
+
+def total_of(customer: Customer, period: Period) -> int:
+    """Sum what a customer is billed for a period, in nano-dollars: its statement's total without the lines."""
+    [(total_nanousd,)] = _read(_TOTAL, _given(customer, period))
+    return int(total_nanousd)
 
 
 def corrections_of(
