@@ -1,4 +1,4 @@
-"""AuditEntry: who changed what, from what to what, when. The app's role may add entries and read them, nothing else."""
+"""AuditEntry: who did what, from what to what, when and from where. The app's role may add entries and read them, nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from tenants.models.scoping import TenantQuerySet
+from tenants.origin import current_address
 
 
 class AuditEntry(models.Model):
@@ -22,6 +23,8 @@ class AuditEntry(models.Model):
     object_id = models.CharField(max_length=64)
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
+    # Where the request came from, past our own proxies; empty when it was no request.
+    address = models.CharField(max_length=45, blank=True, default=current_address)
     at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[AuditEntry]] = TenantQuerySet["AuditEntry"].as_manager()

@@ -42,6 +42,8 @@ class Customer(models.Model):
     restricted_why = models.CharField(max_length=200, blank=True, default="")
     # Made by the proxy at its first call, rather than by a person or the API.
     arrived = models.BooleanField(default=False)
+    # Who it was is gone for good; its id, its amounts and its rows stay. See docs/security.md.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

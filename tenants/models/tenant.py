@@ -24,12 +24,19 @@ class Tenant(models.Model):
     slug = models.SlugField(max_length=80, unique=True)
     zone = models.CharField(max_length=64, default="UTC")
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
+    # How long audit entries and the tags of calls are kept; 0 = for good.
+    audit_kept_days = models.IntegerField(default=0)
+    tags_kept_days = models.IntegerField(default=0)
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=["active", "suspended"]), name="tenant_state"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(audit_kept_days__gte=0, tags_kept_days__gte=0), name="tenant_retention"
             ),
             models.CheckConstraint(condition=models.Q(id__startswith="ten_"), name="tenant_id_prefix"),
         ]
