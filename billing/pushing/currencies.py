@@ -24,3 +24,11 @@ def minor_digits(currency: str) -> int:
 def unit_minor_of(currency: str) -> int:
     """Say how many minor units one pushed unit is worth unless a meter says otherwise: 1 cent, 1 yen, 10 fils."""
     return 10 if currency in _THREE_DECIMALS else 1
+
+
+def minor_text(amount_minor: int, currency: str) -> str:
+    """Write an amount of a currency's minor units exactly: ``12.34 USD``."""
+    digits = minor_digits(currency)
+    whole, fraction = divmod(abs(amount_minor), 10**digits)
+    text = f"{whole}.{fraction:0{digits}d}" if digits else str(whole)
+    return f"{'-' if amount_minor < 0 else ''}{text} {currency.upper()}"

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, QuerySet
 
 from billing.models import LedgerRow, Push
 from billing.pushing.arithmetic import unit_atto_of
-from billing.pushing.currencies import minor_digits
+from billing.pushing.currencies import minor_text
 from billing.pushing.states import NEXT_STEPS, REASONS
 from billing.pushing.targets import Waiting, find_target
 from billing.pushing.unsealed import waiting_sums
@@ -123,11 +123,7 @@ def reason_of(push: Push) -> str:
 
 def amount_text(push: Push) -> str:
     """Write what a push is worth in its currency, exactly: ``12.34 USD``."""
-    minor = push.value_units * push.unit_minor
-    digits = minor_digits(push.currency)
-    whole, fraction = divmod(abs(minor), 10**digits)
-    text = f"{whole}.{fraction:0{digits}d}" if digits else str(whole)
-    return f"{'-' if minor < 0 else ''}{text} {push.currency.upper()}"
+    return minor_text(push.value_units * push.unit_minor, push.currency)
 
 
 def carry_text(push: Push) -> str:
