@@ -192,5 +192,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [],
 }
 
+# Who judges the holds of the control API: the proxy's own admission, which apps must not import themselves.
+FAREBOX_ADMITTER = "config.admitting.admit"
+
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
 LOGGING = logging_config(env.choice("FAREBOX_LOG_LEVEL", ("DEBUG", "INFO", "WARNING"), "INFO"))

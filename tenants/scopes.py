@@ -15,6 +15,7 @@ NOUNS = (
     "settings",
     "audit_log",
     "usage",
+    "holds",
     "billing",
 )
 SCOPES = tuple(f"{noun}:{right}" for noun in NOUNS for right in ("read", "write"))

@@ -5,7 +5,7 @@ The correction goes the way of every event, through Redis and its stream, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,7 +92,7 @@ def _correct(tenant: Tenant, resolution: Resolution, tags: dict[str, str]) -> Ou
         cost_nanousd=resolution.cost_nanousd,
         charge_nanousd=resolution.charge_nanousd,
         basis="reported" if resolution.cost_nanousd else "none",
-        body=encode_body(_body(row, tags)),
+        body=encode_body(body_of_row(row, tags)),
     )
     try:
         return "resolved" if append_correction(shared_control().client, correction) else "moved"
@@ -108,7 +108,7 @@ def _after(resolution: Resolution, reason: str) -> dict[str, object]:
     }
 
 
-def _body(row: LedgerRow, tags: dict[str, str]) -> EventBody:
+def body_of_row(row: LedgerRow, tags: Mapping[str, str]) -> EventBody:
     """The correction is about the same call; its quote and its tokens stand on the row it corrects."""
     started_ms = int(row.started_at.timestamp() * 1000)
     return EventBody(
@@ -130,7 +130,7 @@ def _body(row: LedgerRow, tags: dict[str, str]) -> EventBody:
         stream=row.stream,
         end="resolved",
         run_id=row.run_id,
-        tags=tags,
+        tags=dict(tags),
     )
 
 
