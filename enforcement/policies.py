@@ -16,6 +16,7 @@ from metering.windows import WindowSpec
 
 Measure = Literal["cost", "charge"]
 OnExhaustion = Literal["refuse", "clamp", "grow"]
+MarginGuard = Literal["off", "warn", "refuse"]
 BudgetScope = Literal["tenant", "customer", "key", "run", "tag", "model"]
 
 
@@ -150,6 +151,7 @@ class TenantPolicy(msgspec.Struct, frozen=True):
     output_cap_reasoning: int = 32768
     output_minimum: int = 256  # a clamped answer is never shorter
     require_hard_bound: bool = False
+    margin_guard: MarginGuard = "off"  # what becomes of a call whose quoted charge is below its quoted cost
     allowances: dict[
         str, int
     ] = {}  # tokens that stand for a part nobody can bound, by metering.allowances.KINDS

@@ -22,6 +22,7 @@ from metering.allowances import NONE, Allowances
 from metering.errors import RequestShapeError, Uncountable, UnpricedModel
 from metering.events import EventBody, encode_body
 from metering.ids import make_hold_id
+from metering.money import format_usd
 from metering.prices import Price
 from metering.quote import BoundClass, InputBound, Quote, quote_for
 from metering.rates import FREE, split_tier
@@ -54,6 +55,7 @@ _FROM_POLICY = frozenset(
         *(
             "model_not_allowed",
             "model_stopped",
+            "negative_margin",
             "no_provider_account",
             "unpriced_model",
             "uncountable",
@@ -82,6 +84,11 @@ class Plan:
     markup_bp: int
     markup_fixed_nanousd: int
     quote: Quote
+
+    @property
+    def is_below_cost(self) -> bool:
+        """Whether the caller would be charged less than the call costs, at its quote."""
+        return self.quote.charge.at_cap < self.quote.cost.at_cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +209,7 @@ class Admission:
             raise Refusal(
                 "uncountable", f"this tenant takes hard bounds only, and the one for {model!r} is empirical"
             )
-        return Plan(
+        plan = Plan(
             caller,
             account,
             model,
@@ -212,6 +219,8 @@ class Admission:
             markup_fixed_nanousd,
             quote,
         )
+        _check_margin(plan)
+        return plan
 
     @staticmethod
     def _price(request: Request, tenant: Tenant, account: ProviderAccount, model: str) -> Price:
@@ -308,6 +317,17 @@ def _check_allowed(caller: Caller, account: ProviderAccount, model: str) -> None
             "model_stopped",
             f"{model!r} at {account.provider} cost more than its quotes too often and was stopped; somebody of the "
             "tenant has to resume it",
+            param="model",
+        )
+
+
+def _check_margin(plan: Plan) -> None:
+    if plan.is_below_cost and plan.caller.tenant.policy.margin_guard == "refuse":
+        cost, charge = plan.quote.cost.at_cap, plan.quote.charge.at_cap
+        raise Refusal(
+            "negative_margin",
+            f"a call of {plan.model!r} may cost ${format_usd(cost)} and would be charged ${format_usd(charge)}: this "
+            "tenant refuses what it loses on; its markup for the model has to be raised",
             param="model",
         )
 

@@ -196,6 +196,12 @@ class Ending:
         )
         return encode_body(event)
 
+    def watch_margin(self, admitted: Admitted) -> None:
+        """Raise an alarm for a call that is charged below its cost, where the tenant wants to be told."""
+        plan = admitted.plan
+        if plan.is_below_cost and plan.caller.tenant.policy.margin_guard == "warn":
+            self._alarm("negative_margin", admitted)
+
     async def _send(self, admitted: Admitted, ending: Awaitable[EndOutcome]) -> int:
         """Await an end. What cannot be told to Redis now ``Holds`` keeps and tells later; it is counted here."""
         try:

@@ -42,6 +42,7 @@ CODES: Mapping[str, Code] = {
     "customer_suspended": Code(403, _PERMISSION),
     "model_not_allowed": Code(403, _PERMISSION),
     "model_stopped": Code(403, _PERMISSION),
+    "negative_margin": Code(403, _PERMISSION),
     "run_stopped": Code(403, _PERMISSION),
     "unsupported_route": Code(404, _INVALID),
     "no_provider_account": Code(404, _INVALID),

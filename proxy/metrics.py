@@ -45,7 +45,7 @@ class Metrics:
         )  # how holds ended: reported, estimated, unresolved, released
         self.alarms: dict[str, int] = defaultdict(
             int
-        )  # overrun, zero_usage, impossible_usage, unpriced_usage, unrecorded_end, abandoned
+        )  # overrun, zero_usage, impossible_usage, unpriced_usage, unrecorded_end, abandoned, negative_margin
         self.counts: dict[str, int] = defaultdict(int)  # prompts asked about: counted, remembered, failed
         self.policy_reads = 0  # policy documents read from Redis: while nothing changes there are none
         self.cost_to_quote = Histogram(RATIOS)

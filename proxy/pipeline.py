@@ -54,6 +54,7 @@ class Pipeline:
             exchange.code = "caller_gone"
             return
         admitted = await self._admission.admit(request)
+        self._ending.watch_margin(admitted)
         plan, granted = admitted.plan, admitted.granted
         exchange.hold_id, exchange.key_id, exchange.model = (
             granted.hold_id,

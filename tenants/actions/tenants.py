@@ -24,6 +24,7 @@ SETTING_RULES: dict[str, rules.Rule] = {
     "overrun_stop_count": rules.bounded("overrun_stop_count", least=0, most=1_000_000),
     "overrun_stop_share_bp": rules.bounded("overrun_stop_share_bp", least=0, most=BASIS_POINTS),
     "require_hard_bound": bool,
+    "margin_guard": rules.word("margin_guard", TenantSettings.MarginGuard.values),
     "allowances": rules.allowances,
     "unknown_customer": rules.word("unknown_customer", TenantSettings.UnknownCustomer.values),
     "default_limit_nanousd": rules.or_none(rules.limit_nanousd),

@@ -140,6 +140,11 @@ class SettingsIn(RatesIn):
     output_cap_reasoning = serializers.IntegerField(required=False)
     output_minimum = serializers.IntegerField(required=False)
     require_hard_bound = serializers.BooleanField(required=False)
+    margin_guard = serializers.ChoiceField(
+        choices=("off", "warn", "refuse"),
+        required=False,
+        help_text="what becomes of a call whose quoted charge is below its quoted cost",
+    )
     allowances = serializers.DictField(
         child=serializers.IntegerField(allow_null=True),
         required=False,

@@ -23,6 +23,13 @@ class TenantSettings(models.Model):
         REFUSE = "refuse"
         DEFAULT_BUDGET = "default_budget"
 
+    class MarginGuard(models.TextChoices):
+        """What becomes of a call that a customer is charged less for than it costs."""
+
+        OFF = "off"
+        WARN = "warn"
+        REFUSE = "refuse"
+
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="settings")
     mode = models.CharField(max_length=4, choices=Mode.choices)
     version = models.BigIntegerField()
@@ -30,6 +37,7 @@ class TenantSettings(models.Model):
     output_cap_reasoning = models.IntegerField(default=32768)
     output_minimum = models.IntegerField(default=256)
     require_hard_bound = models.BooleanField(default=False)
+    margin_guard = models.CharField(max_length=8, choices=MarginGuard.choices, default=MarginGuard.OFF)
     # {kind: tokens}: what stands for a part of a request that nobody can bound, see metering.allowances.
     allowances = models.JSONField(default=dict, blank=True)
     # {alias: model}: names of the tenant's own for models, see tenants.actions.model_aliases.
@@ -75,6 +83,9 @@ class TenantSettings(models.Model):
                     output_cap_plain__gte=1, output_cap_reasoning__gte=1, output_minimum__gte=1
                 ),
                 name="settings_output_caps",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(margin_guard__in=["off", "warn", "refuse"]), name="settings_margin_guard"
             ),
             models.CheckConstraint(
                 condition=models.Q(markup_bp__gte=-10_000, markup_fixed_nanousd__gte=0),
