@@ -22,9 +22,10 @@ class Suite:
 
 
 SUITES = (
-    Suite("unit", "not (property or proof or chaos)", 240, ("-n", "2", "--dist", "loadscope")),
+    Suite("unit", "not (property or proof or chaos or month)", 240, ("-n", "2", "--dist", "loadscope")),
     Suite("property", "property", 120),
     Suite("proof", "proof", 90),
+    Suite("month", "month", 60),
     Suite("chaos", "chaos", 120),
 )
 
