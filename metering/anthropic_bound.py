@@ -35,6 +35,7 @@ from metering.limits import ModelLimits, limits_for
 from metering.model_families import CountRule
 from metering.quote import TEXT_BUCKETS, BoundClass, InputBound, with_slack
 from metering.rates import REGION_PERCENT
+from metering.tokens import grown_bytes
 
 _CACHED_BYTES_MIN = 512  # below, counting is quicker than remembering
 # A template's own preamble where the model is not known to us; with tools some write a page of instructions.
@@ -128,7 +129,8 @@ def _prompt(request: MessagesRequest, rule: CountRule, tools: Tools, allowances:
     if rule is CountRule.BYTES:
         # Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template.
         template = _TEMPLATE_TOKENS + (_TEMPLATE_TOOLS_TOKENS if given(request.tools) else 0)
-        return _Prompt(request.body_bytes + template + counted.fixed_tokens, BoundClass.HARD)
+        text = request.body_bytes + grown_bytes(*request.messages, request.system, request.tools)
+        return _Prompt(text + template + counted.fixed_tokens, BoundClass.HARD)
     tokens = _fitted(request, counted)
     for part in counted.open_parts:
         tokens += _open_tokens(part, request.model, allowances)

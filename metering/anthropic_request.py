@@ -10,11 +10,10 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from metering.base_prices import DEARER_TIERS
 from metering.chat_request import ModelName, parse_unique, refuse_twice, shape_error
 from metering.errors import RequestShapeError
 from metering.limits import is_reasoning
-from metering.rates import REGION_PERCENT
+from metering.rates import REGION_PERCENT, tier_to_quote
 
 _ABSENT = msgspec.Raw(b"null")
 _EMPTY = frozenset({b"null", b"[]", b"{}"})
@@ -55,8 +54,11 @@ class MessagesRequest(msgspec.Struct, frozen=True):
 
     @property
     def quoted_tier(self) -> str:
-        """The tier to quote at: the dearer one, which Anthropic calls its speed, and the region if one is asked for."""
-        speed = self.speed if self.speed in DEARER_TIERS else ""
+        """The tier to quote at: the dearer one, which Anthropic calls its speed, and the region if one is asked for.
+
+        Raises: RequestShapeError for a speed that nobody knows.
+        """
+        speed = tier_to_quote(self.speed, "speed")
         region = self.inference_geo if self.inference_geo in REGION_PERCENT else ""
         return "-".join(filter(None, (speed, region)))
 
@@ -87,7 +89,7 @@ class MessagesRequest(msgspec.Struct, frozen=True):
     @property
     def forces_tool(self) -> bool:
         """Whether the answer must be a tool call."""
-        return _object(self.tool_choice, "tool_choice").get("type") in _FORCED
+        return str(_object(self.tool_choice, "tool_choice").get("type")) in _FORCED
 
 
 class Named(msgspec.Struct, frozen=True):

@@ -17,19 +17,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from metering.free_models import free_price
 from metering.money import NANOUSD_PER_USD, TOKENS_PER_MTOK, ceil_div
 from metering.providers import price_source
-from metering.rates import IMAGE_OUTPUT, REGION_PERCENT, Price, Rate
+from metering.rates import DEARER_TIERS, IMAGE_OUTPUT, REGION_PERCENT, STANDARD_TIERS, Price, Rate
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TimeOfDateConstraint
 
-# Tiers at the standard price or below it. Below is quoted at standard: a provider may fall back to it.
-# "auto" is whatever the caller's provider project is set to, which is standard unless somebody changed it there.
-STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "scale"})
-DEARER_TIERS = frozenset({"priority", "fast"})
 _REGIONAL_TIERS = {
     f"{tier}-{region}" if tier else region for tier in ("", "fast") for region in REGION_PERCENT
 }
-KNOWN_TIERS = ((STANDARD_TIERS | DEARER_TIERS) - {"", "auto"}) | _REGIONAL_TIERS
+KNOWN_TIERS = ((STANDARD_TIERS | DEARER_TIERS) - {"", "auto", "unspecified"}) | _REGIONAL_TIERS
 
 # Price keys of genai-prices by our bucket. Where several feed one bucket the dearest counts: the buckets know no
 # video output, and a film must not be billed as text.

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metering.base_prices import DEARER_TIERS, STANDARD_TIERS, edges_ms, price_at
+from metering.base_prices import edges_ms, price_at
 from metering.errors import BookUnreadable
 from metering.free_models import free_models_of, free_price
-from metering.rates import Price
+from metering.rates import DEARER_TIERS, STANDARD_TIERS, Price
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider

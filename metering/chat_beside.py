@@ -23,7 +23,9 @@ UNBOUNDED = {
     "best_of": "answers that are generated and thrown away are billed",
     "extra_body": "it may name a prompt that was cached elsewhere",
     "preset": "the call may be routed to a model that was not priced",
+    "deferred": "the answer is fetched later, when nobody here sees what it cost",
 }
+_ANSWERS = frozenset({"text", "audio"})
 # Fields that let the server look things up: what that adds to the prompt is found out on the way.
 _LOOKED_UP = {
     "web_search_options": ("web_search", "searches and what they add to the prompt are billed on top"),
@@ -60,6 +62,8 @@ def refuse_unbounded(request: ChatRequest) -> None:
     for name, why in UNBOUNDED.items():
         if is_given(getattr(request, name)):
             raise Uncountable(name, why)
+    if any(one.lower() not in _ANSWERS for one in request.modalities or ()):
+        raise Uncountable("modalities", "what is neither text nor sound in an answer has prices of its own")
 
 
 def count_looked_up(request: ChatRequest, parts: Parts) -> int:

@@ -35,7 +35,7 @@ from metering.images import Pictures, image_tokens
 from metering.model_families import CountRule, Family, family_of, image_rule_of
 from metering.providers import Provider, find_provider, leaves_thinking_out
 from metering.quote import BoundClass, InputBound
-from metering.tokens import byte_bound, encoding_for
+from metering.tokens import byte_bound, encoding_for, grown_bytes
 
 __all__ = ["ALLOWABLE", "UNBOUNDED", "bound_chat"]
 
@@ -171,6 +171,8 @@ def _bound_tokens(request: ChatRequest, family: Family, parts: Parts, *, more_to
         beside += tools.grammars * _GRAMMAR_TOKENS
     if request.answer_type not in ("", "text", "json_object"):
         beside += count_json(request.response_format, "response_format", encoding) + _SCHEMA_TOKENS
+    if is_given(request.documents):
+        beside += count_json(request.documents, "documents", encoding)
     plain = plain and not beside
     if plain and family.rule is CountRule.FRAMING and not more_tokens:
         return _bound(exact, BoundClass.EXACT, parts)
@@ -207,7 +209,8 @@ def _bound_words(request: ChatRequest, allowances: Allowances) -> InputBound:
 def _bound_bytes(request: ChatRequest, known: Provider | None, allowances: Allowances) -> InputBound:
     """Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template."""
     parts = _parts_by(_pictures_of(None, known), None, allowances)
-    tokens = request.body_bytes + _TEMPLATE_TOKENS
+    beside = (request.tools, request.functions, request.response_format, request.documents)
+    tokens = request.body_bytes + _TEMPLATE_TOKENS + grown_bytes(*request.messages, *beside)
     for place, raw in enumerate(request.messages):
         tokens += count_media(read_message(raw, place), place, parts)
     refuse_long_cache(parse_unique(request.cache_control, "cache_control"), "body")

@@ -18,6 +18,7 @@ from metering.tokens import Encoding, byte_bound, count, count_exact, encoding_f
 MESSAGE_TOKENS = 3
 _CACHED_BYTES_MIN = 512  # below, counting is quicker than remembering
 _PLAIN_FIELDS = frozenset({"role", "content", "name"})
+_CALL_FIELDS = frozenset({"id", "type", "index"})
 _PLAIN_ROLES = frozenset({"system", "user", "assistant", "developer"})
 
 
@@ -185,6 +186,10 @@ def _call_tokens(call: Any, rule: MessageRule) -> int:
     if not isinstance(function, dict):
         return rule.family.tool_call_tokens + count(json.dumps(call, ensure_ascii=False), rule.encoding)
     texts = [text for text in function.values() if isinstance(text, str)]
+    # What is no text where text belongs, or stands beside the call, some servers write out as JSON.
+    odd = {name: value for name, value in function.items() if not isinstance(value, str)}
+    odd |= {name: value for name, value in call.items() if name not in _CALL_FIELDS and value is not function}
+    texts += [json.dumps(odd, ensure_ascii=False)] if odd else []
     return rule.family.tool_call_tokens + sum(count(text, rule.encoding) for text in texts)
 
 

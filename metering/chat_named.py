@@ -11,7 +11,7 @@ from metering.chat_beside import compact, count_looked_up, count_tools
 from metering.chat_families import NamedFamily
 from metering.chat_messages import calls_of, content_parts, count_media, read_message, refuse_long_cache
 from metering.chat_parts import TEXT_PARTS, Parts
-from metering.chat_request import ChatRequest, parse_unique
+from metering.chat_request import ChatRequest, is_given, parse_unique
 from metering.count_cache import CountCache
 from metering.tokens import byte_bound, count
 
@@ -38,6 +38,8 @@ def count_named(request: ChatRequest, family: NamedFamily, parts: Parts) -> int:
     if request.answer_type not in ("", "text"):
         schema = compact(parse_unique(request.response_format, "response_format"))
         tokens += family.format_tokens + text_tokens(schema, family)
+    if is_given(request.documents):
+        tokens += text_tokens(compact(parse_unique(request.documents, "documents")), family)
     return tokens
 
 

@@ -11,15 +11,25 @@ from typing import Annotated, Any
 
 import msgspec
 
-from metering.base_prices import DEARER_TIERS
 from metering.errors import RequestShapeError
 from metering.limits import cap_field_of
+from metering.rates import tier_to_quote
 
 CHOICES_MAX = 128
 MODEL_CHARS_MAX = 256  # no model's name is longer, and the ledger keeps no longer one
 _ABSENT = msgspec.Raw(b"null")
 _FREE_CHOICES = frozenset({b'"auto"', b'"none"'})
 _AT = re.compile(r" - at `\$\.?(?P<param>[^`]*)`$")
+# A server that reads these as well would pass over the cap, or the number of answers, that was held.
+_OTHER_NAMES = {
+    "max_output_tokens": "max_completion_tokens",
+    "max_new_tokens": "max_tokens",
+    "max_tokens_to_sample": "max_tokens",
+    "n_predict": "max_tokens",
+    "num_generations": "n",
+    "num_return_sequences": "n",
+    "candidate_count": "n",
+}
 _Cap = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 ModelName = Annotated[str, msgspec.Meta(max_length=MODEL_CHARS_MAX)]
 
@@ -61,6 +71,16 @@ class ChatRequest(msgspec.Struct, frozen=True):
     enable_search: msgspec.Raw = _ABSENT
     extra_body: msgspec.Raw = _ABSENT
     preset: msgspec.Raw = _ABSENT
+    deferred: msgspec.Raw = _ABSENT
+    documents: msgspec.Raw = _ABSENT  # some servers put them before the messages
+    # Other servers' names for what stands above, see _OTHER_NAMES.
+    max_output_tokens: msgspec.Raw = _ABSENT
+    max_new_tokens: msgspec.Raw = _ABSENT
+    max_tokens_to_sample: msgspec.Raw = _ABSENT
+    n_predict: msgspec.Raw = _ABSENT
+    num_generations: msgspec.Raw = _ABSENT
+    num_return_sequences: msgspec.Raw = _ABSENT
+    candidate_count: msgspec.Raw = _ABSENT
     # What bounds thinking where the output cap does not, see ``cap_leaves_out`` in data/providers.toml.
     reasoning: msgspec.Raw = _ABSENT
     enable_thinking: bool | None = None
@@ -118,8 +138,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
     @property
     def quoted_tier(self) -> str:
-        """The service tier to quote at: a dearer one if asked for, else standard, which cheaper ones may fall to."""
-        return self.service_tier if self.service_tier in DEARER_TIERS else ""
+        """The service tier to quote at. Raises: RequestShapeError for one that nobody knows."""
+        return tier_to_quote(self.service_tier, "service_tier")
 
 
 _requests = msgspec.json.Decoder(ChatRequest)
@@ -138,6 +158,9 @@ def decode_chat(body: bytes) -> ChatRequest:
         raise RequestShapeError("you must provide a model", "model")
     if not request.messages:
         raise RequestShapeError("messages must have at least one message", "messages")
+    for name, ours in _OTHER_NAMES.items():
+        if is_given(getattr(request, name)):
+            raise RequestShapeError(f"chat completions take {ours}, not {name}", name)
     if request.max_tokens is not None and request.max_completion_tokens is not None:
         raise RequestShapeError(
             "setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported", "max_tokens"

@@ -18,6 +18,7 @@ from metering.chat_request import (
     shape_error,
 )
 from metering.errors import RequestShapeError
+from metering.rates import tier_to_quote
 
 _ABSENT = msgspec.Raw(b"null")
 _Count = Annotated[int, msgspec.Meta(ge=1, le=CHOICES_MAX)]
@@ -46,6 +47,7 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     n: _Count | None = None
     best_of: _Count | None = None
     stream: bool | None = None
+    service_tier: str | None = None
     stream_options: StreamOptions | None = None
     response_format: msgspec.Raw = _ABSENT
     prompt_embeds: msgspec.Raw = _ABSENT
@@ -65,6 +67,11 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     def answers_per_prompt(self) -> int:
         """How many answers are generated for each prompt; those that are thrown away are billed as well."""
         return max(self.n or 1, self.best_of or 1)
+
+    @property
+    def quoted_tier(self) -> str:
+        """The service tier to quote at. Raises: RequestShapeError for one that nobody knows."""
+        return tier_to_quote(self.service_tier, "service_tier")
 
     @property
     def include_usage(self) -> bool:

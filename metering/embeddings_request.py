@@ -6,6 +6,7 @@ import msgspec
 
 from metering.chat_request import ModelName, is_given, refuse_twice, shape_error
 from metering.errors import RequestShapeError, Uncountable
+from metering.rates import tier_to_quote
 
 _ABSENT = msgspec.Raw(b"null")
 
@@ -25,6 +26,7 @@ class EmbeddingsRequest(msgspec.Struct, frozen=True):
 
     model: ModelName
     input: msgspec.Raw
+    service_tier: str | None = None
     messages: msgspec.Raw = _ABSENT
     prompt_name: msgspec.Raw = _ABSENT
     models: msgspec.Raw = _ABSENT
@@ -32,6 +34,11 @@ class EmbeddingsRequest(msgspec.Struct, frozen=True):
     preset: msgspec.Raw = _ABSENT
     extra_body: msgspec.Raw = _ABSENT
     body_bytes: int = 0
+
+    @property
+    def quoted_tier(self) -> str:
+        """The service tier to quote at. Raises: RequestShapeError for one that nobody knows."""
+        return tier_to_quote(self.service_tier, "service_tier")
 
 
 _requests = msgspec.json.Decoder(EmbeddingsRequest)

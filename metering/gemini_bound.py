@@ -9,13 +9,14 @@ from metering.count_cache import CountCache
 from metering.errors import RequestShapeError, Uncountable
 from metering.gemini_content import ContentCounter, Piece, compact
 from metering.gemini_media import bare_level, counts_tiles
-from metering.gemini_models import REQUEST_TOKENS, rule_of
+from metering.gemini_models import REQUEST_TOKENS, makes_films, rule_of
 from metering.gemini_request import GeminiRequest, listed, named
 from metering.gemini_text import text_tokens
 from metering.gemini_tools import Room, Tools, count_tools, schema_tokens
 from metering.gemini_words import count_embed_words, count_gemini_words
 from metering.model_families import CountRule
 from metering.quote import BoundClass, InputBound
+from metering.tokens import grown_bytes
 
 # Google writes to its cache unasked and for nothing; caches made by name are billed by the hour, elsewhere.
 TEXT_BUCKETS = ("input", "cache_read")
@@ -44,6 +45,8 @@ def bound_gemini(
     for name, why in UNBOUNDED.items():
         if request.config.get(name):
             raise Uncountable(f"generationConfig.{name}", why)
+    if makes_films(request.model):
+        raise Uncountable("model", "how much output a film takes is not known")
     try:
         return _bound_prompt(request, provider, allowances)
     except RecursionError as error:
@@ -65,6 +68,7 @@ def _bound_prompt(request: GeminiRequest, provider: str, allowances: Allowances)
         # Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template.
         template = _TEMPLATE_TOKENS + (_TEMPLATE_TOOLS_TOKENS if tools.tokens else 0)
         text = max(request.body_bytes, counted.text) + tools.grown_bytes + template
+        text += grown_bytes(*request.fields.values())
     known = not (kept or counted.allowed or counted.audio or counted.picture) and tools.rounds == 1
     is_hard = rule is CountRule.BYTES and known
     return _bound(counted, tools, text + kept, BoundClass.HARD if is_hard else BoundClass.EMPIRICAL)
@@ -90,6 +94,7 @@ def bound_embed(
         return _bound(counted, Tools(), counted.text, BoundClass.EMPIRICAL)
     media = counted.allowed or counted.audio or counted.picture
     text = max(request.body_bytes, counted.text) + _TEMPLATE_TOKENS * len(contents)
+    text += grown_bytes(*request.fields.values())
     return _bound(counted, Tools(), text, BoundClass.EMPIRICAL if media else BoundClass.HARD)
 
 

@@ -5,12 +5,14 @@ What is counted in seconds (sound, film) is bounded by this. Figures are millise
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 _SECOND_MS = 1000
 _TAG_BYTES_MAX = 4096
 _BOXES_MAX = 10_000
+_HEADER_BYTES = 4096
 _FRAMES_MAX = 400_000  # some three hours; more of them would hold up everybody else's request
 _FRAGMENT = -1  # a piece of a film whose length no header sums up
 # MPEG audio: bit rates in kbit/s by version and layer, sample rates by version. Source: ISO/IEC 11172-3 and 13818-3.
@@ -95,12 +97,18 @@ def _header_ms(header: bytes) -> int:
 def _wav_ms(data: bytes) -> int | None:
     if data[:4] not in (b"RIFF", b"RF64") or data[8:12] != b"WAVE":
         return None
-    found = data.find(b"fmt ", 12, 4096)
-    if found < 0 or len(data) < found + 20:
-        return None
-    bytes_per_second = int.from_bytes(data[found + 16 : found + 20], "little")
+    # Any that may be meant: a piece that players pass over may hold another.
+    found = [match.start() for match in re.finditer(b"fmt ", data[:_HEADER_BYTES])]
+    bytes_per_second = min(filter(None, (_wav_bytes_per_second(data[place:]) for place in found)), default=0)
     # All of the file, whatever its header calls the length of its data.
     return -(-len(data) * _SECOND_MS // bytes_per_second) if bytes_per_second else None
+
+
+def _wav_bytes_per_second(header: bytes) -> int:
+    """As told, and of plain samples as a player works it out: the slower of both; 0 where nothing is told."""
+    coding, channels, hertz, told, _, bits = struct.unpack("<HHIIHH", header[8:24].ljust(16, b"\0"))
+    played = channels * hertz * bits // 8 if coding == 1 else 0
+    return min(filter(None, (told, played)), default=0)
 
 
 def _flac_ms(data: bytes) -> int | None:

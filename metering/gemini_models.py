@@ -37,8 +37,9 @@ _NEVER_THINKS = re.compile(r"gemini-(1|pro$|exp-1|embedding)|gemma-[123]|learnlm
 _SELDOM_THINKS = re.compile(r"gemini-(2\.0|2\.5-flash-(image|preview-tts))")
 _SMALL_ANSWERS = re.compile(r"gemini-(1|2\.0)")
 _SMALL_ANSWER_TOKENS = 8_192  # the ceiling of these generations, by their model pages
-_PICTURES = re.compile(r"gemini-.*image")
-_SPEAKS = re.compile(r"gemini-.*tts")
+_PICTURES = re.compile(r"gemini-.*(image|banana)", re.IGNORECASE)
+_SPEAKS = re.compile(r"gemini-.*tts", re.IGNORECASE)
+_FILMS = re.compile(r"gemini-.*omni", re.IGNORECASE)
 # One fee a grounded prompt up to 2.5, one a search query from 3 on. Source: "Pricing", read 2026-11-21.
 _ONE_FEE = re.compile(r"gemini-(1|2)")
 
@@ -77,6 +78,11 @@ def output_ceiling(model: str, provider: str) -> int | None:
 def makes_pictures(model: str) -> bool:
     """Whether a model answers with pictures."""
     return _PICTURES.match(model) is not None
+
+
+def makes_films(model: str) -> bool:
+    """Whether a model answers with films, of which nobody knows how much of an output cap they keep to."""
+    return _FILMS.match(model) is not None
 
 
 def speaks(model: str) -> bool:

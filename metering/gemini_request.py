@@ -13,14 +13,15 @@ from typing import Any
 
 import msgspec
 
-from metering.base_prices import DEARER_TIERS
 from metering.chat_request import CHOICES_MAX, MODEL_CHARS_MAX, parse_unique, refuse_twice, shape_error
 from metering.errors import RequestShapeError
+from metering.rates import tier_to_quote
 
 CAP = "maxOutputTokens"
 CONFIG = "generationConfig"
 _WHOLE_MAX = 2**31
 _SNAKE = re.compile(r"_+([a-z0-9])")
+_MODALITIES = frozenset({"TEXT", "IMAGE", "AUDIO", "MODALITY_UNSPECIFIED"})
 _FORCED = frozenset({"ANY", "any"})
 _SCHEMAS = ("responseSchema", "responseJsonSchema", "_responseJsonSchema", "responseFormat")
 _TIER = "service_tier_"
@@ -71,22 +72,30 @@ class GeminiRequest:
 
     @property
     def modalities(self) -> frozenset[str]:
-        """What the answer is to be made of, in upper case."""
-        return frozenset(str(one).upper() for one in listed(self.config.get("responseModalities")))
+        """What the answer is to be made of, in upper case. Raises: RequestShapeError."""
+        asked = listed(self.config.get("responseModalities"))
+        # By number, as Google takes them too, sound would go for text.
+        for one in asked:
+            if not isinstance(one, str) or one.upper() not in _MODALITIES:
+                param = f"{CONFIG}.responseModalities"
+                raise RequestShapeError(f"{param} must be of TEXT, IMAGE and AUDIO", param)
+        return frozenset(one.upper() for one in asked)
 
     @property
     def forces_tool(self) -> bool:
         """Whether the answer must be a function call."""
         config = named(self.read("toolConfig"), "toolConfig")
         calling = named(config.get("functionCallingConfig"), "toolConfig.functionCallingConfig")
-        return calling.get("mode") in _FORCED
+        return str(calling.get("mode")) in _FORCED
 
     @property
     def quoted_tier(self) -> str:
-        """The service tier to quote at: a dearer one if asked for, else standard."""
+        """The service tier to quote at. Raises: RequestShapeError for one that nobody knows."""
         asked = self.read("serviceTier")
-        tier = asked.lower().removeprefix(_TIER) if isinstance(asked, str) else ""
-        return tier if tier in DEARER_TIERS else ""
+        if asked is not None and not isinstance(asked, str):
+            # By number, as Google takes it too, a dearer one would go for standard.
+            raise RequestShapeError("serviceTier must be written by its name", "serviceTier")
+        return tier_to_quote((asked or "").lower().removeprefix(_TIER), "serviceTier")
 
     def read(self, name: str) -> Any:
         """Parse a field; None where it is absent. Raises: RequestShapeError."""

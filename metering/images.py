@@ -113,6 +113,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     place = 2
     while place + 9 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
+        if marker == 0xFF:  # filling, of which there may be any amount
+            place += 1
+            continue
         if marker in _JPEG_FRAMES:
             return int.from_bytes(data[place + 7 : place + 9], "big"), int.from_bytes(
                 data[place + 5 : place + 7], "big"

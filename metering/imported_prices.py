@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from metering.base_prices import DEARER_TIERS, base_ids, base_name
+from metering.base_prices import base_ids, base_name
 from metering.providers import price_source
-from metering.rates import Price
+from metering.rates import DEARER_TIERS, Price
 
 
 @dataclass(frozen=True, slots=True)

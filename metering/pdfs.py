@@ -14,6 +14,15 @@ _OBJECT_STREAMS_MAX = 2_000
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 # The page tree's own count, and a linearised file's.
 _COUNTS = re.compile(rb"/Count\s+(\d{1,6})|/Linearized\b[^>]{0,200}?/N\s+(\d{1,6})")
+# The names above with letters written as numbers, which readers take for the same.
+_HIDDEN = re.compile(
+    rb"/(?=[A-Za-z]*#)(?:"
+    + b"|".join(
+        b"".join(b"(?:%c|#%x|#%X)" % (letter, letter, letter) for letter in name)
+        for name in (b"Type", b"Page", b"Pages", b"Count", b"ObjStm", b"Encrypt")
+    )
+    + rb")(?![A-Za-z0-9])"
+)
 _OBJECT_STREAM = re.compile(rb"/ObjStm\b.{0,400}?stream\r?\n", re.DOTALL)
 
 
@@ -31,7 +40,7 @@ def pdf_pages(content: str) -> int | None:
     if b"%PDF-" not in data[:1024] or b"/Encrypt" in data:
         return None
     parts = _inflated(data)
-    if parts is None:
+    if parts is None or any(map(_HIDDEN.search, (data, *parts))):
         return None
     listed = sum(len(_PAGE.findall(part)) for part in (data, *parts))
     counted = [int(one or other) for part in (data, *parts) for one, other in _COUNTS.findall(part)]

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from metering.base_prices import DEARER_TIERS, base_ids, base_name, find_base, meant_by, moves
+from metering.base_prices import base_ids, base_name, find_base, meant_by, moves
 from metering.errors import MoneyError, UnpricedModel
 from metering.imported_prices import ImportedPrice, ImportedPrices
-from metering.rates import FALLBACKS, Price, Rate, dearest_of, regional, split_tier
+from metering.rates import DEARER_TIERS, FALLBACKS, Price, Rate, dearest_of, regional, split_tier
 from metering.usage import TOKEN_BUCKETS
 
 __all__ = ["FALLBACKS", "ImportedPrice", "Price", "PriceBook", "PriceEntry", "Rate", "make_price"]

@@ -75,13 +75,14 @@ def bound_by_count(bound: InputBound, counted_tokens: int) -> InputBound:
     if bound.rounds > 1 or bound.extras or bound.elsewhere:
         return bound
     tokens = with_slack(counted_tokens)
-    audio_tokens = min(bound.audio_tokens, tokens)
+    # A count does not tell sound and pictures from text, and what told them to us may have been untrue.
+    audio_tokens = tokens if bound.audio_tokens else 0
     return msgspec.structs.replace(
         bound,
         tokens=tokens,
         bound_class=BoundClass.EXACT,
         audio_tokens=audio_tokens,
-        image_tokens=min(bound.image_tokens, tokens - audio_tokens),
+        image_tokens=tokens - audio_tokens if bound.image_tokens else 0,
     )
 
 

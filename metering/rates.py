@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from metering.errors import UnpricedModel
+from metering.errors import RequestShapeError, UnpricedModel
 from metering.money import ceil_div
 
 # The extra that counts the tokens of pictures in an answer, which have a price of their own and no bucket.
@@ -104,6 +104,12 @@ def _dearest_rate(prices: Sequence[Price], bucket: str) -> Rate:
     return Rate(base, tuple((above, max(rate.at(above + 1) for rate in rates)) for above in starts))
 
 
+# Tiers at the standard price or below it. Below is quoted at standard: a provider may fall back to it.
+# "auto" is whatever the caller's provider project is set to, which is standard unless somebody changed it there.
+STANDARD_TIERS = frozenset(
+    {"", "auto", "default", "standard", "standard_only", "on_demand", "flex", "scale", "unspecified"}
+)
+DEARER_TIERS = frozenset({"priority", "fast"})
 # By how many percent of the list price a call's tokens are billed where it is bound to a region; fees stay as they are.
 # Source: Anthropic's "Pricing", data residency, read 2026-11-21. OpenAI-compatible callers have no such field.
 REGION_PERCENT: Mapping[str, int] = {"us": 110}
@@ -113,6 +119,20 @@ def split_tier(service_tier: str) -> tuple[str, str]:
     """Take a tier such as ``fast-us`` or ``us`` apart: the tier itself, and the region or nothing."""
     tier, _, region = service_tier.rpartition("-")
     return (tier, region) if region in REGION_PERCENT else (service_tier, "")
+
+
+def tier_to_quote(asked: str | None, param: str) -> str:
+    """Return the tier to quote at: a dearer one if asked for, else standard, which cheaper ones may fall to.
+
+    Raises: RequestShapeError for one that nobody knows: it may be dearer than any that is.
+    """
+    tier = (asked or "").lower()
+    if tier in DEARER_TIERS:
+        return tier
+    if tier in STANDARD_TIERS:
+        return ""
+    known = ", ".join(sorted(filter(None, STANDARD_TIERS | DEARER_TIERS)))
+    raise RequestShapeError(f"what {param} {asked!r} costs is not known; known are {known}", param)
 
 
 def regional(price: Price, region: str) -> Price:

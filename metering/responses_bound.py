@@ -15,11 +15,19 @@ from metering.limits import limits_for
 from metering.model_families import CountRule, Family, base_name, family_of
 from metering.providers import canonical_provider, find_provider, leaves_thinking_out
 from metering.quote import BoundClass, InputBound
-from metering.responses_items import ItemCount, ItemRule, allow_kept, count_item, count_text, texts_of
+from metering.responses_items import (
+    ItemCount,
+    ItemRule,
+    allow_kept,
+    count_item,
+    count_text,
+    may_be_kept,
+    texts_of,
+)
 from metering.responses_request import ResponsesRequest
 from metering.responses_tool_texts import compact
 from metering.responses_tools import ToolsCount, count_format, count_tools
-from metering.tokens import byte_bound, encoding_for
+from metering.tokens import byte_bound, encoding_for, grown_bytes
 
 # OpenAI writes to its cache unasked (gpt-5.6 on) and has one lifetime; no request of its dialect causes the other.
 _TEXT_BUCKETS = ("input", "cache_read", "cache_write_5m")
@@ -169,18 +177,21 @@ def _words(request: ResponsesRequest) -> int:
 
 def _bytes(request: ResponsesRequest, allowances: Allowances) -> tuple[InputBound, ToolsCount]:
     """Every token covers at least one byte of the body, whose own syntax covers the framing, or of the template."""
-    allowed = 0
+    allowed, is_kept = 0, False
     for name in ("instructions", "input"):
         raw = getattr(request, name)
         if is_given(raw) and bytes(raw)[:1] != b'"':
             for place, item in enumerate(_listed(raw, name)):
-                allowed += allow_kept(parse_unique(item, f"{name}[{place}]"), f"{name}[{place}]", allowances)
+                parsed = parse_unique(item, f"{name}[{place}]")
+                allowed += allow_kept(parsed, f"{name}[{place}]", allowances)
+                is_kept = is_kept or may_be_kept(parsed)
     tools = count_tools(request.tools, allowances, encoding_for(request.model))
     tokens = request.body_bytes + _TEMPLATE_TOKENS + allowed + tools.allowed_tokens
+    tokens += grown_bytes(request.instructions, request.input, request.tools, request.text)
     tokens += _TEMPLATE_TOOLS_TOKENS * (tools != ToolsCount())
     tokens += _TEMPLATE_TOKENS * request.compacts
     hidden = hidden_prompt_tokens(request.model)
-    loose = allowed or tools.allowed_tokens or hidden
+    loose = allowed or tools.allowed_tokens or hidden or is_kept
     tokens += hidden
     bound_class = BoundClass.EMPIRICAL if loose else BoundClass.HARD
     return InputBound(tokens, bound_class, text_buckets=_TEXT_BUCKETS), tools

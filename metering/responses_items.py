@@ -135,12 +135,29 @@ def allow_kept(item: Any, param: str, allowances: Allowances) -> int:
         return allowances.tokens_for(allowed, part=f"{param}.{kind}", why=why)
     if kind == "reasoning":
         return 0 if item.get("content") else _thoughts(item, param, allowances)
+    if kind in _OWN_TOOLS:
+        refuse_served(item.get("tools"), f"{param}.tools")
     tokens = 0
     for name in ("content", "output"):
         for part in _parts(item.get(name), f"{param}.{name}"):
             if part["type"] not in _TEXTS:
                 tokens += _allowed_part(part, f"{param}.{name}", allowances)
     return tokens
+
+
+def may_be_kept(item: dict[str, Any]) -> bool:
+    """Tell of an item that was counted as it stands whether a provider may have more of it: thoughts under an id."""
+    return item.get("type") == "reasoning" and bool(item.get("id") or item.get("encrypted_content"))
+
+
+def refuse_served(tools: Any, param: str) -> None:
+    """Refuse tools that come in an unusual place and do not run at the caller's. Raises: Uncountable."""
+    for place, tool in enumerate(tools if isinstance(tools, list) else []):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind == "namespace":
+            refuse_served(tool.get("tools"), f"{param}[{place}].tools")
+        elif kind not in ("function", "custom"):
+            raise Uncountable(f"{param}[{place}]", "only the caller's own tools may stand here")
 
 
 def _count(item: Any, param: str, rule: ItemRule) -> ItemCount:
@@ -155,6 +172,7 @@ def _count(item: Any, param: str, rule: ItemRule) -> ItemCount:
         return _parts_count(item.get("output"), f"{param}.output", rule, _RESULT_TOKENS, quoted=True)
     if kind in _OWN_TOOLS:
         tools = item.get("tools")
+        refuse_served(tools, f"{param}.tools")
         listed = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
         text = namespace_text([tool for tool in listed if tool.get("type") == "function"])
         rest = compact([tool for tool in listed if tool.get("type") != "function"])

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from metering.base_prices import DEARER_TIERS
 from metering.chat_request import ModelName, is_given, parse_unique, refuse_twice, shape_error
 from metering.errors import RequestShapeError
+from metering.rates import tier_to_quote
 
 _ABSENT = msgspec.Raw(b"null")
 _FREE_CHOICES = frozenset({"auto", "none"})
@@ -65,10 +65,14 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
 
     @property
     def answer_format(self) -> dict[str, Any]:
-        """The format that the answer must have, ``text.format``; empty where none is named."""
+        """The format that the answer must have; empty where none is named. Raises: RequestShapeError."""
         wanted = parse_unique(self.text, "text")
         named = wanted.get("format") if isinstance(wanted, dict) else None
-        return named if isinstance(named, dict) else {}
+        if not isinstance(named, dict):
+            return {}
+        if not isinstance(named.get("type", ""), str):
+            raise RequestShapeError("text.format.type must be text", "text.format.type")
+        return named
 
     @property
     def forces_tool(self) -> bool:
@@ -78,7 +82,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
         choice = parse_unique(self.tool_choice, "tool_choice")
         if isinstance(choice, dict):
             choice = choice.get("mode")
-        return choice not in _FREE_CHOICES
+        return not isinstance(choice, str) or choice not in _FREE_CHOICES
 
     @property
     def thinks_in_parallel(self) -> bool:
@@ -88,8 +92,8 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
 
     @property
     def quoted_tier(self) -> str:
-        """The service tier to quote at: a dearer one if asked for, else standard, which cheaper ones may fall to."""
-        return self.service_tier if self.service_tier in DEARER_TIERS else ""
+        """The service tier to quote at. Raises: RequestShapeError for one that nobody knows."""
+        return tier_to_quote(self.service_tier, "service_tier")
 
 
 class _Named(msgspec.Struct, frozen=True):

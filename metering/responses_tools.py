@@ -11,6 +11,7 @@ from metering.chat_request import is_given, parse_unique
 from metering.count_cache import CountCache
 from metering.empirical import constant
 from metering.errors import RequestShapeError, Uncountable
+from metering.responses_items import refuse_served
 from metering.responses_tool_texts import compact, format_text, namespace_text
 from metering.tokens import Encoding, count
 
@@ -83,6 +84,7 @@ def count_tools(raw: msgspec.Raw, allowances: Allowances, encoding: Encoding) ->
             allowed += allowances.tokens_for("server_tool", part=part, why=why)
         elif kind not in _SHOWN:
             raise Uncountable(part, "what it adds to the prompt or the bill is not known")
+        refuse_served(tool.get("tools"), f"{part}.tools")
     return ToolsCount(_declared(raw, tools, encoding) + allowed, allowed, tuple(served))
 
 

@@ -97,8 +97,10 @@ class Counts:
         if request is None:
             return None
         # Whoever asks has its own answer: what one tenant had counted tells another nothing.
-        named = f"{asking.account.account_id}\n{asking.account.base_url}\n{request.path}\n".encode()
-        key = self._known.key_of(named + request.body, b"count")
+        # Headers count too: a beta may change the figure.
+        headers = sorted(asking.headers)
+        named = f"{asking.account.account_id}\n{asking.account.base_url}\n{request.path}\n{headers}\n"
+        key = self._known.key_of(named.encode() + request.body, b"count")
         known = self._known.get(key)
         if known is None:
             known = await self._ask(call, asking, request)

@@ -22,7 +22,7 @@ from proxy.bodies import edited, picked
 from proxy.providers.anthropic_answers import MessagesTap, read_answer
 from proxy.providers.anthropic_errors import AnthropicErrors
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits, Verdict, forwarded
-from proxy.providers.counts import read_input_tokens
+from proxy.providers.counts import changes_elsewhere, read_input_tokens
 
 # The API's version where the caller names none. Source: Anthropic's "Versions", read to 2026-11.
 VERSION = "2023-06-01"
@@ -96,8 +96,10 @@ class MessagesCall:
         """Whether the model thinks unseen, so that relayed text says little about what was generated."""
         return self._as(model).thinks
 
-    def counting(self, model: str, traits: Traits) -> CountingRequest:
+    def counting(self, model: str, traits: Traits) -> CountingRequest | None:
         """What to ask Anthropic for the count of this prompt: the fields that make it up."""
+        if changes_elsewhere(self._body):
+            return None
         fields = picked(self._body, COUNTED_FIELDS)
         return CountingRequest(COUNTING_PATH, edited(fields, {"model": model}))
 

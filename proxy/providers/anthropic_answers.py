@@ -17,9 +17,8 @@ from metering.anthropic import (
     usage_from_anthropic,
     usage_from_stream,
 )
-from metering.base_prices import DEARER_TIERS
 from metering.errors import UsageError
-from metering.rates import REGION_PERCENT
+from metering.rates import DEARER_TIERS, REGION_PERCENT
 from proxy.errors import Unfinished
 from proxy.providers.base import Report
 from proxy.streaming import Events, begins_like_events, data_of

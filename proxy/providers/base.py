@@ -41,6 +41,8 @@ class Traits:
     # Whether llama.cpp's own counters stand in for usage, and what stands in the total of the counters alone.
     reads_timings: bool = False
     total_beyond: str = ""
+    # Whether each chunk of a stream tells usage so far, so that one which breaks off has not told its output.
+    usage_runs: bool = False
     # Content types that an answer comes under piece by piece, by how they begin.
     stream_types: tuple[str, ...] = ("text/event-stream",)
     # Statuses that mean something else here than by default.

@@ -20,14 +20,14 @@ from proxy.providers.openai_wire import OpenAIWire
 class CompletionsCall:
     """One decoded completion request."""
 
-    __slots__ = ("_body", "_request", "model", "stream")
+    __slots__ = ("_body", "_request", "model", "service_tier", "stream")
     is_free = False
-    service_tier = ""
 
     def __init__(self, request: CompletionsRequest, body: bytes) -> None:
         self._request = request
         self._body = body
         self.model = request.model
+        self.service_tier = request.quoted_tier
         self.stream = bool(request.stream)
 
     def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:

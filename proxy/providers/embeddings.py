@@ -21,15 +21,15 @@ NO_OUTPUT = OutputCap(tokens=0, choices=1, minimum_tokens=0, source="caller", ma
 class EmbeddingsCall:
     """One decoded embeddings request."""
 
-    __slots__ = ("_body", "_request", "model")
+    __slots__ = ("_body", "_request", "model", "service_tier")
     is_free = False
     stream = False
-    service_tier = ""
 
     def __init__(self, request: EmbeddingsRequest, body: bytes) -> None:
         self._request = request
         self._body = body
         self.model = request.model
+        self.service_tier = request.quoted_tier
 
     def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
         """Bound the texts. Raises: Uncountable."""

@@ -112,7 +112,9 @@ def find_gemini(method: str, path: str, query: bytes) -> GeminiDialect | None:
     if found is None or found[3] not in METHODS:
         return None
     account, slash, rest = found[2].partition("/")
-    model = f"{account}/{rest.removeprefix(MODELS)}" if slash and account != "models" else rest or account
+    if slash and account == "models":
+        account, slash, rest = rest, "", ""
+    model = f"{account}/{rest.removeprefix(MODELS)}" if slash else account
     return GeminiDialect(Route(found[1], model, found[3], is_sse=_wants_events(query, found[3])))
 
 

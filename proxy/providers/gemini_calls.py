@@ -24,7 +24,7 @@ from metering.gemini_request import CAP, CONFIG, named
 from metering.quote import BoundClass, InputBound, OutputCap, bound_by_count
 from proxy.bodies import edited, with_member
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits
-from proxy.providers.counts import read_total_tokens
+from proxy.providers.counts import changes_elsewhere, read_total_tokens
 
 MODELS = "models/"
 _NO_OUTPUT = OutputCap(tokens=0, choices=1, minimum_tokens=0, source="caller", may_clamp=False)
@@ -80,7 +80,7 @@ class GenerateCall:
     def counting(self, model: str, traits: Traits) -> CountingRequest | None:
         """What to ask Gemini for the count of this prompt: the whole request; none for a tuned model."""
         name = model.removeprefix(MODELS)
-        if "/" in name:
+        if "/" in name or changes_elsewhere(self._body):
             return None
         whole = edited(self._body, {"model": f"{MODELS}{name}"})
         path = f"/v1beta/{MODELS}{quote(name, safe='')}:countTokens"
@@ -113,7 +113,10 @@ class EmbedCall:
         self._body = body
         self.model = model
         check_named(self._request.read("model"), model, "model")
-        for place, one in enumerate(self._request.read("requests") or ()):
+        requests = self._request.read("requests") or []
+        if not isinstance(requests, list):
+            raise RequestShapeError("requests must be a list", "requests")
+        for place, one in enumerate(requests):
             where = f"requests[{place}]"
             check_named(named(one, where).get("model"), model, f"{where}.model")
 

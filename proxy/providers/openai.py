@@ -65,8 +65,8 @@ class ChatCall:
         return estimate_output(report.text, encoding_for(model))
 
     def hides_output(self, model: str) -> bool:
-        """Whether the model thinks unseen, so that relayed text says little about what was generated."""
-        return is_reasoning(model)
+        """Whether the model thinks unseen or speaks, so that relayed text says little about what was generated."""
+        return is_reasoning(model) or self._request.wants_audio
 
     def _as(self, model: str) -> ChatRequest:
         request = self._request

@@ -29,12 +29,14 @@ class Function(msgspec.Struct):
 
     name: Text = None
     arguments: Text = None
+    input: Text = None  # of a custom tool
 
 
 class ToolCall(msgspec.Struct):
     """A tool call or a stretch of one."""
 
     function: Function | None = None
+    custom: Function | None = None
 
 
 class Said(msgspec.Struct):
@@ -46,6 +48,8 @@ class Said(msgspec.Struct):
     refusal: Text = None
     function_call: Function | None = None
     tool_calls: list[ToolCall] | None = None
+    audio: msgspec.Raw = ABSENT
+    images: msgspec.Raw = ABSENT
 
 
 class Choice(msgspec.Struct):
@@ -54,6 +58,7 @@ class Choice(msgspec.Struct):
     delta: Said | None = None
     message: Said | None = None
     text: Text = None
+    finish_reason: Any = None
 
 
 class Groq(msgspec.Struct):
@@ -87,6 +92,7 @@ _documents = msgspec.json.Decoder(Document)
 _summaries = msgspec.json.Decoder(Summary)
 _objects = msgspec.json.Decoder(dict[str, Any])
 _NULL = b"null"
+_NOTHING = frozenset({_NULL, b"{}", b"[]"})
 _PLAIN = Traits()
 
 
@@ -109,6 +115,7 @@ def read_answer(body: bytes, traits: Traits = _PLAIN) -> Report:
         document = _decode(body)
         for choice in document.choices or ():
             _gather(choice, pieces)
+            report.thought = report.thought or _is_more_than_text(choice)
         report.text = "".join(pieces)
         if report.usage is None and not report.impossible:
             _take_elsewhere(report, document, traits)
@@ -140,7 +147,18 @@ class ChatTap:
     """Listens to a chat stream; takes out the usage chunk that only we asked for."""
 
     __slots__ = (
-        *("_chars", "_error_inside", "_events", "_model", "_pieces", "_strip_usage", "_tier", "_timings"),
+        *(
+            "_chars",
+            "_ended",
+            "_error_inside",
+            "_is_media",
+            "_events",
+            "_model",
+            "_pieces",
+            "_strip_usage",
+            "_tier",
+            "_timings",
+        ),
         *("_traits", "_usage"),
     )
 
@@ -155,6 +173,8 @@ class ChatTap:
         self._pieces: list[str] = []
         self._chars = 0
         self._error_inside = False
+        self._is_media = False
+        self._ended = False
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk from upstream, return what goes to the caller now."""
@@ -164,6 +184,7 @@ class ChatTap:
     def finish(self) -> bytes:
         """Return what is still kept back at the end of the stream."""
         rest = self._events.finish()
+        self._ended = True
         return rest if rest and self._see(rest) else b""
 
     def report(self) -> Report:
@@ -173,9 +194,13 @@ class ChatTap:
             response_model=self._model,
             service_tier=self._tier,
             error_inside=self._error_inside,
+            thought=self._is_media,
         )
         if self._usage:
             _take_usage(report, self._usage, self._traits)
+            if self._traits.usage_runs and not self._ended and report.usage is not None:
+                report.prompt = _prompt_of(report.usage)
+                report.usage = None
         elif self._timings:
             _take_timings(report, self._timings)
         return report
@@ -192,6 +217,8 @@ class ChatTap:
             self._tier = _tier(document.service_tier)
         for choice in document.choices or ():
             self._chars += _gather(choice, self._pieces) if self._chars < TEXT_CHARS_MAX else 0
+            self._is_media = self._is_media or _is_more_than_text(choice)
+            self._ended = self._ended or bool(choice.finish_reason)
         if self._traits.reads_timings and _is_given(document.timings):
             self._timings = bytes(document.timings)
         has_error = _is_given(document.error)
@@ -234,7 +261,13 @@ def _raw(value: object) -> msgspec.Raw:
 
 
 def _is_given(raw: msgspec.Raw) -> bool:
-    return raw is not ABSENT and bytes(raw) != _NULL
+    return raw is not ABSENT and bytes(raw) not in _NOTHING
+
+
+def _is_more_than_text(choice: Choice) -> bool:
+    """Tell whether a choice holds sound or pictures, which say nothing of the tokens that they took."""
+    said = choice.delta or choice.message
+    return said is not None and (_is_given(said.audio) or _is_given(said.images))
 
 
 def _take_usage(report: Report, raw: bytes, traits: Traits) -> None:
@@ -268,11 +301,18 @@ def _gather(choice: Choice, pieces: list[str]) -> int:
     return chars
 
 
+def _prompt_of(usage: Usage) -> Usage:
+    """The prompt's side of a usage alone."""
+    return msgspec.structs.replace(usage, output_tokens=0, reasoning_tokens=0, audio_output_tokens=0)
+
+
 def _pieces_of(said: Said) -> list[Text]:
     found = [said.content, said.reasoning_content or said.reasoning, said.refusal]
     for call in said.tool_calls or ():
         if call.function:
             found += (call.function.name, call.function.arguments)
+        if call.custom:
+            found += (call.custom.name, call.custom.input)
     if said.function_call:
         found += (said.function_call.name, said.function_call.arguments)
     return found

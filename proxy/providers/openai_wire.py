@@ -22,6 +22,7 @@ def traits_from(provider: Provider) -> Traits:
         thinking_field=provider.thinking_field,
         reads_timings="timings" in provider.usage,
         total_beyond=provider.total_beyond,
+        usage_runs="every_chunk" in provider.usage,
         verdicts={status: Verdict(verdict) for status, verdict in provider.verdicts.items()},
     )
 

@@ -6,6 +6,7 @@ import msgspec
 
 from enforcement.policies import TenantPolicy
 from metering.allowances import Allowances
+from metering.chat_request import is_given
 from metering.limits import is_reasoning, limits_for
 from metering.quote import BoundClass, InputBound, OutputCap, bound_by_count
 from metering.responses_bound import CALLS_DEFAULT, bound_responses
@@ -20,7 +21,7 @@ from metering.responses_tools import runs_tools
 from metering.tokens import UNSEEN_TOKENS_PER_TOOL_CALL, encoding_for, estimate_output
 from proxy.bodies import edited, picked
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits
-from proxy.providers.counts import read_input_tokens
+from proxy.providers.counts import changes_elsewhere, read_input_tokens
 from proxy.providers.openai_wire import OpenAIWire
 from proxy.providers.responses_answers import ResponsesTap, read_answer
 
@@ -95,8 +96,15 @@ class ResponsesCall:
         return is_reasoning(model) or self._request.compacts
 
     def counting(self, model: str, traits: Traits) -> CountingRequest | None:
-        """What to ask OpenAI for the count of this prompt; none where it is served by other paths, or compacted."""
-        if self._request.compacts or traits.path != _PLAIN.path or traits.query:
+        """What to ask OpenAI for the count of this prompt.
+
+        None where it is served by other paths, or compacted, and where the prompt is not in the request: a conversation
+        may have grown by the time of the call, and a prompt that is kept there the endpoint does not take.
+        """
+        request = self._request
+        if request.compacts or traits.path != _PLAIN.path or traits.query:
+            return None
+        if is_given(request.conversation) or is_given(request.prompt) or changes_elsewhere(self._body):
             return None
         fields = picked(self._body, COUNTED_FIELDS)
         return CountingRequest(COUNTING_PATH, edited(fields, {"model": model}))

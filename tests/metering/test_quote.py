@@ -219,7 +219,9 @@ def test_a_providers_own_count_stands_for_our_bound_of_one_round() -> None:
     ours = InputBound(5000, BoundClass.EMPIRICAL, audio_tokens=900, image_tokens=400, text_buckets=("input",))
     counted = bound_by_count(ours, 1000)
     assert (counted.tokens, counted.bound_class, counted.text_buckets) == (1020, BoundClass.EXACT, ("input",))
-    assert (counted.audio_tokens, counted.image_tokens) == (900, 120)
+    assert (counted.audio_tokens, counted.image_tokens) == (1020, 0), "a count tells no sound from text"
+    pictures = bound_by_count(InputBound(5000, BoundClass.EMPIRICAL, image_tokens=4), 1000)
+    assert (pictures.audio_tokens, pictures.image_tokens) == (0, 1020)
     assert bound_by_count(ours, 49).tokens == 49
     for more in (
         InputBound(5000, BoundClass.EMPIRICAL, rounds=2),
