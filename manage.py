@@ -11,6 +11,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
+    from tenants.reach import work_over_all_tenants
+
+    work_over_all_tenants()
     execute_from_command_line(sys.argv)
 
 

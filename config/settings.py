@@ -71,6 +71,8 @@ INSTALLED_APPS = [
     "billing",
 ]
 MIDDLEWARE = [
+    "tenants.reach.RequestReach",
+    "tenants.origin.RequestOrigin",
     "billing.metrics_page.InternalMetrics",
     "django.middleware.security.SecurityMiddleware",
     "tenants.portal.middleware.ContentSecurityPolicy",

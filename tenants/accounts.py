@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -11,8 +10,10 @@ from django import forms
 from django.conf import settings as django_settings
 from django.http import HttpRequest, HttpResponse
 
+from tenants import reach
 from tenants.actions.opening import open_tenant
 from tenants.models import User
+from tenants.origin import client_address
 from tenants.publishing import publish_now
 
 
@@ -45,7 +46,8 @@ class CompanyForm(forms.Form):
 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Make the tenant of whoever just signed up."""
-        publish_now(open_tenant(name=self.cleaned_data["company"], owner=user).entries)
+        with reach.all_tenants(reach.Why.SIGN_UP):
+            publish_now(open_tenant(name=self.cleaned_data["company"], owner=user).entries)
 
 
 def vouch_for_email(user: User) -> None:
@@ -53,21 +55,3 @@ def vouch_for_email(user: User) -> None:
     EmailAddress.objects.update_or_create(
         user=user, email=user.email, defaults={"verified": True, "primary": True}
     )
-
-
-def client_address(request: HttpRequest, trusted: tuple[str, ...]) -> str:
-    """The nearest address that is not one of our own proxies."""
-    peer = str(request.META.get("REMOTE_ADDR", ""))
-    networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    while hops and _is_within(peer, networks):
-        peer = hops.pop()
-    return peer
-
-
-def _is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in networks)

@@ -16,8 +16,9 @@ class TenantsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and give the roles their rights again whenever the owner has migrated."""
-        from tenants import checks  # noqa: F401 - registers by being imported
+        from tenants import checks, reach, signing  # noqa: F401 - both register by being imported
 
+        signing.connect()
         post_migrate.connect(_grant_after_migrate, sender=self, dispatch_uid="tenants.dbroles")
 
 

@@ -16,6 +16,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 from tenants.errors import RolesMissing
+from tenants.row_security import secure_rows
 
 OWNER_ALIAS = "owner"
 VERSION_SEQUENCE = "farebox_policy_version"
@@ -57,7 +58,7 @@ def recorder_role() -> str:
 
 
 def grant_all(connection: BaseDatabaseWrapper) -> None:
-    """Give both roles exactly their rights on every table there is, in one transaction.
+    """Give both roles exactly their rights on every table and its rows, in one transaction.
 
     Raises: RolesMissing when a role named in the settings does not exist.
     """
@@ -68,6 +69,7 @@ def grant_all(connection: BaseDatabaseWrapper) -> None:
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {both}")
         for table in sorted(_known_tables() & present):
             _grant_table(cursor, connection, table)
+        secure_rows(connection, app=app_role(), recorder=recorder_role())
         cursor.execute("SELECT to_regclass(%s)", [VERSION_SEQUENCE])
         if cursor.fetchone() != (None,):
             cursor.execute(f"GRANT USAGE ON SEQUENCE {VERSION_SEQUENCE} TO {_quoted(connection, app_role())}")

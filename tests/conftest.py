@@ -54,6 +54,9 @@ def django_db_setup(postgres_server: str, django_db_blocker: pytest.FixtureReque
     """Migrate as owner; tests then run as the app role, as production does."""
     from django.core.management import call_command
 
+    from tenants.reach import work_over_all_tenants
+
+    work_over_all_tenants()  # outside requests; a request of a test sees what it would see anywhere
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         call_command("migrate", database="owner", verbosity=0)
 

@@ -52,4 +52,4 @@ def browser_of(member: Member, *, tenant: Tenant | None = None, mode: str = "tes
 
 def text_of(response: HttpResponse) -> str:
     """A page's text as it came."""
-    return response.content.decode()
+    return response.getvalue().decode()

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from enforcement.keyring import parse_key
 from enforcement.keys import Mode as ModeName
+from tenants import reach
 from tenants.actions.recording import Actor
 from tenants.api.problems import Unauthorized
 from tenants.models import Key, RetiredSecret, Tenant
@@ -45,7 +46,9 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         if len(words) != 2 or words[0].lower() != b"bearer":
             raise Unauthorized("invalid_key", "send Authorization: Bearer fbx_ak_…")
-        key = _find_key(words[1].decode("latin-1"), timezone.now())
+        with reach.all_tenants(reach.Why.FIND_KEY):
+            key = _find_key(words[1].decode("latin-1"), timezone.now())
+            reach.narrow(key.tenant_id)
         _note_use(key)
         mode: ModeName = "live" if key.mode == "live" else "test"
         return ApiCaller(key.tenant, mode, key), key

@@ -1,4 +1,4 @@
-"""AuditEntry: who did what, from what to what, when and from where. The app's role may add entries and read them, nothing else."""
+"""AuditEntry: who did what, from what to what, when and from where. The app may add entries and read them, no more."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from django.utils.cache import add_never_cache_headers
 
 from enforcement.keys import Mode as ModeName
 from enforcement.keys import Scope
+from tenants import reach
 from tenants.actions.recording import Actor
 from tenants.models import Member, Tenant, User
 
@@ -33,6 +34,7 @@ class Right(StrEnum):
     MONEY = "resolve unresolved money"
     BILLING = "set up billing through Stripe"
     MEMBERS = "manage members"
+    AUDIT = "read the audit log"
 
 
 _ROLE = Member.Role
@@ -45,6 +47,7 @@ RIGHTS: dict[Right, frozenset[str]] = {
     Right.MONEY: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.FINANCE}),
     Right.BILLING: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.FINANCE}),
     Right.MEMBERS: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
+    Right.AUDIT: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
 }
 
 
@@ -120,7 +123,9 @@ def at_desk(*rights: Right) -> Callable[[DeskView], Callable[..., HttpResponse]]
 def find_desk(request: HttpRequest, slug: str, mode: str) -> Desk:
     """Find the desk that a URL names. Raises: Http404 unless the signed-in user is a member."""
     user = cast("User", request.user)
-    member = Member.objects.select_related("tenant", "user").filter(user=user, tenant__slug=slug).first()
-    if member is None:
-        raise Http404("no such tenant")
+    with reach.all_tenants(reach.Why.FIND_DESK):
+        member = Member.objects.select_related("tenant", "user").filter(user=user, tenant__slug=slug).first()
+        if member is None:
+            raise Http404("no such tenant")
+        reach.narrow(member.tenant_id)
     return Desk(member, cast("ModeName", mode))

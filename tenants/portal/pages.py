@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 
+from tenants import reach
 from tenants.errors import InvalidInput, TenantsError
 from tenants.models import Member, Tenant
 from tenants.portal.access import Desk
@@ -100,7 +101,8 @@ def _other_tenants(desk: Desk) -> list[Tenant]:
     memberships = (
         Member.objects.filter(user=desk.member.user).exclude(pk=desk.member.pk).select_related("tenant")
     )
-    return [member.tenant for member in memberships.order_by("created_at")]
+    with reach.all_tenants(reach.Why.OWN_TENANTS):
+        return [member.tenant for member in memberships.order_by("created_at")]
 
 
 def _sentence(error: Exception) -> str:

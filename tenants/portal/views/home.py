@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from tenants import reach
 from tenants.models import Member, ProviderAccount, Tenant, User
 from tenants.portal.access import LAST_DESK
 
@@ -15,7 +16,11 @@ from tenants.portal.access import LAST_DESK
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Lead to the desk used last, else to the first tenant, else say that there is none."""
-    user = cast("User", request.user)
+    with reach.all_tenants(reach.Why.OWN_TENANTS):
+        return _lead_home(request, cast("User", request.user))
+
+
+def _lead_home(request: HttpRequest, user: User) -> HttpResponse:
     members = Member.objects.filter(user=user).select_related("tenant").order_by("created_at")
     last = request.session.get(LAST_DESK) or {}
     if last and any(member.tenant.slug == last.get("slug") for member in members):

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from tenants import reach
 from tenants.accounts import vouch_for_email
 from tenants.actions.members import accept_invitation
 from tenants.models import Invitation, Member, User
@@ -22,7 +23,10 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Show an invitation and let the invited person accept it."""
-    found = Invitation.objects.acceptable(token, timezone.now()).select_related("tenant").first()
+    with reach.all_tenants(reach.Why.FIND_INVITATION):
+        found = Invitation.objects.acceptable(token, timezone.now()).select_related("tenant").first()
+        if found is not None:
+            reach.narrow(found.tenant_id)
     if found is None:
         return _render(request, {"invitation": None}, status=404)
     signed_in = request.user if request.user.is_authenticated else None

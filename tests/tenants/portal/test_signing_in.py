@@ -8,8 +8,8 @@ from django.core.cache import cache
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from tenants.accounts import client_address
 from tenants.models import Member, Tenant, User
+from tenants.origin import client_address
 from tests.factories import Holding
 from tests.people import PASSWORD, make_member, text_of
 
