@@ -81,3 +81,13 @@ def shown(row: Model, *names: str) -> dict[str, Any]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in taken.items()
     }
+
+
+def note_export(tenant: Tenant, mode: str, actor: Actor, what: str) -> None:
+    """Write down that somebody takes data out: ``what`` names the file."""
+    Trail(tenant, mode, actor).audit("export.download", tenant, after={"what": what})
+
+
+def note_secret_shown(tenant: Tenant, mode: str, actor: Actor, row: Model) -> None:
+    """Write down that somebody was shown a secret again; making or rotating one is an entry of its own."""
+    Trail(tenant, mode, actor).audit("secret.show_again", row)

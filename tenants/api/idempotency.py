@@ -19,9 +19,10 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from tenants.actions.provider_accounts import credential_box
+from tenants.actions.recording import note_secret_shown
 from tenants.api.authentication import ApiCaller
 from tenants.api.problems import Problem
-from tenants.models import IdempotentAnswer
+from tenants.models import IdempotentAnswer, Key
 
 HEADER = "Idempotency-Key"
 KEY_CHARS_MAX = 255
@@ -77,10 +78,10 @@ def claim(request: Request) -> Claim | None:
         idempotency_key=text,
         defaults={"tenant": caller.tenant, "request_digest": digest},
     )
-    return Claim(row) if is_new else _meet(row, digest)
+    return Claim(row) if is_new else _meet(row, digest, caller)
 
 
-def _meet(row: IdempotentAnswer, digest: str) -> Claim:
+def _meet(row: IdempotentAnswer, digest: str, caller: ApiCaller) -> Claim:
     """Decide about a key that was claimed before."""
     now = timezone.now()
     if row.created_at < now - KEPT_FOR:
@@ -90,10 +91,19 @@ def _meet(row: IdempotentAnswer, digest: str) -> Claim:
             422, "idempotency_key_reused", f"this {HEADER} was used for another request; take a new one"
         )
     if row.status is not None:
-        raise Replayed(row.status, json.loads(credential_box().open(row.sealed_body, context=_context(row))))
+        body = json.loads(credential_box().open(row.sealed_body, context=_context(row)))
+        _note_secret(body, caller)
+        raise Replayed(row.status, body)
     if row.created_at < now - ABANDONED_AFTER:
         return _take_over(row, digest)
     raise Problem(409, "request_in_progress", f"the request with this {HEADER} is still running")
+
+
+def _note_secret(body: Any, caller: ApiCaller) -> None:
+    """An answer given again shows again what was to be shown once."""
+    if isinstance(body, dict) and str(body.get("key", "")).startswith("fbx_"):
+        key = Key.objects.for_tenant(caller.tenant).get(pk=body["id"])
+        note_secret_shown(caller.tenant, caller.mode, caller.actor, key)
 
 
 @transaction.atomic

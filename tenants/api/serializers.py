@@ -220,4 +220,5 @@ class AuditOut(serializers.Serializer[AuditEntry]):
     object_id = serializers.CharField()
     before = serializers.DictField(allow_null=True)
     after = serializers.DictField(allow_null=True)
+    address = serializers.CharField(help_text="where the request came from; empty when it was none")
     at = serializers.DateTimeField()

@@ -1,11 +1,10 @@
-"""The tenant itself: settings, markup and the audit log."""
+"""The tenant itself: settings and markup."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,9 +12,9 @@ from tenants.actions import tenants as actions
 from tenants.actions.recording import Change
 from tenants.api.money_serializers import MarkupOut, SettingsIn, SettingsOut, TenantIn, TenantOut
 from tenants.api.scoped import ScopedView
-from tenants.api.serializers import AuditOut, MarkupFields
+from tenants.api.serializers import MarkupFields
 from tenants.balances import is_policy_pending
-from tenants.models import AuditEntry, TenantSettings
+from tenants.models import TenantSettings
 
 
 def shape_settings(settings: TenantSettings) -> dict[str, Any]:
@@ -146,22 +145,3 @@ class MarkupView(ScopedView):
             lambda: actions.set_markup(tenant=self.tenant, mode=self.mode, actor=self.actor, **values),
             shape_markup,
         )
-
-
-class AuditLogView(ScopedView):
-    """Who changed what in the key's mode and in what concerns both modes."""
-
-    scope_noun = "audit_log"
-
-    @extend_schema(
-        operation_id="audit_log_list",
-        parameters=[OpenApiParameter("object_id"), OpenApiParameter("action"), OpenApiParameter("actor_id")],
-        responses=AuditOut(many=True),
-    )
-    def get(self, request: Request) -> Response:
-        """List audit entries, newest first."""
-        rows = AuditEntry.objects.for_tenant(self.tenant).filter(Q(mode=self.mode) | Q(mode=""))
-        for name in ("object_id", "action", "actor_id"):
-            if name in request.query_params:
-                rows = rows.filter(**{name: request.query_params[name]})
-        return self.page(rows, lambda found: [dict(AuditOut(row).data) for row in found], by=("-at", "-id"))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from tenants.api import budgets, customers, keys, model_aliases, openapi, prices, provider_accounts, tenant
+from tenants.api import (
+    audit,
+    budgets,
+    customers,
+    keys,
+    model_aliases,
+    openapi,
+    prices,
+    provider_accounts,
+    tenant,
+)
 
 urlpatterns = [
     path(
@@ -34,5 +44,6 @@ urlpatterns = [
     path("v1/markup", tenant.MarkupView.as_view()),
     path("v1/tenant", tenant.TenantView.as_view()),
     path("v1/settings", tenant.SettingsView.as_view()),
-    path("v1/audit-log", tenant.AuditLogView.as_view()),
+    path("v1/audit-log", audit.AuditLogView.as_view()),
+    path("v1/audit-log/export", audit.AuditExportView.as_view()),
 ]

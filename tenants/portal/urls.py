@@ -7,6 +7,7 @@ from django.urls import URLPattern, path, register_converter
 from tenants.models import Mode
 from tenants.portal.access import DeskView
 from tenants.portal.views import (
+    audit,
     budgets,
     customers,
     dev_mail,
@@ -64,6 +65,8 @@ urlpatterns = [
     at("provider-accounts/<str:account_id>/default/", provider_accounts.make_default, "account_default"),
     at("provider-accounts/<str:account_id>/counting/", provider_accounts.set_counting, "account_counting"),
     at("provider-accounts/<str:account_id>/remove/", provider_accounts.remove_account, "account_remove"),
+    at("audit-log/", audit.audit, "audit"),
+    at("audit-log/file/", audit.audit_file, "audit_file"),
     at("members/", members.members, "members"),
     at("members/<str:member_id>/role/", members.set_role, "member_role"),
     at("members/<str:member_id>/remove/", members.remove, "member_remove"),
