@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.urls import Resolver404, resolve
 
 from metering.allowances import KINDS
 from proxy.errors import CODES
@@ -93,6 +94,26 @@ def test_every_route_is_on_its_page() -> None:
     page = (ROOT / "docs" / "routes.md").read_text()
     ends = {re.split(r"[/:]", path)[-1] for _, path in routes_to_prove()}
     assert sorted(end for end in ends if end not in page) == []
+
+
+def test_every_address_of_the_control_api_exists() -> None:
+    missing = set()
+    for page in tracked("*.md"):
+        # An address that ends in a slash and an ellipsis stands for all below it.
+        for path in re.findall(r"/api/v1(/[a-z{}<>/_-]+[a-z}>])(?![a-z_-]|/…)", page.read_text()):
+            known = re.sub(r"[{<].*?[}>]", "x", path)
+            if not resolves(f"/api/v1{known}"):
+                missing.add(f"{page.name}: {path}")
+    assert sorted(missing) == []
+
+
+def resolves(address: str) -> bool:
+    """Tell whether the web process has a page at an address."""
+    try:
+        resolve(address)
+    except Resolver404:
+        return False
+    return True
 
 
 def test_every_link_to_a_heading_finds_it() -> None:
