@@ -125,7 +125,7 @@ class UsageView(LedgerView):
     )
     def get(self, request: Request) -> Response:
         """Sum usage by dimensions and intervals."""
-        question = self._question()
+        question = self.question()
         try:
             groups = usage(question)
         except UsageQuestionError as error:
@@ -140,7 +140,8 @@ class UsageView(LedgerView):
             }
         )
 
-    def _question(self) -> UsageQuestion:
+    def question(self, default_groups: str = "") -> UsageQuestion:
+        """Read the question that the query asks. Raises: InvalidInput."""
         wanted = self.request.query_params
         end = self.instant("to") or _end_of_slot(timezone.now())
         filters = {name: wanted[name] for name in DIMENSIONS if name in wanted}
@@ -150,7 +151,7 @@ class UsageView(LedgerView):
             scope=self.ledger_scope,
             start=self.instant("from") or end - DEFAULT_SPAN,
             end=end,
-            group_by=tuple(dict.fromkeys(filter(None, wanted.get("group_by", "").split(",")))),
+            group_by=tuple(dict.fromkeys(filter(None, wanted.get("group_by", default_groups).split(",")))),
             interval=wanted.get("interval", ""),
             zone=wanted.get("zone", "UTC"),
             filters=filters,

@@ -139,10 +139,13 @@ def _verify_chain(
 def _row_findings(scope: Scope, selected: Selected) -> list[Finding]:
     given = {"tenant": scope.tenant_id, "mode": scope.mode, "month": selected.month, "most": 20}
     where = f"{scope.tenant_id} {scope.mode}"
+    # Two long lists are compared: whatever PostgreSQL believes of their length, never one by one.
+    _run("SET LOCAL enable_nestloop = off")
     extra = [
         Finding("extra", where, f"is in no link; recorded at {at.isoformat()}", event_id=event_id)
         for event_id, at in _rows(_EXTRA, given)
     ]
+    _run("SET LOCAL enable_nestloop = on")
     return extra + [
         Finding("correction", where, f"corrects {corrects}, which is not booked", event_id=event_id)
         for event_id, corrects in _rows(_UNFOUNDED, given)
