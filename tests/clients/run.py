@@ -1,8 +1,9 @@
-"""`make clients`: unmodified official clients against a whole Farebox; only their base URL and key are changed.
+"""`make clients`: unmodified clients against a whole Farebox; only their base URL and key are changed.
 
 Python's go into a virtual environment in a temporary folder, JavaScript's into a node_modules there. Where they cannot
-be installed (offline, no Node) that half is skipped aloud. Each half says what it asked for, and the gateway's own
-counters must agree: a refusal that a client tried again would count twice.
+be installed (offline, no Node) that part is skipped aloud. Each client says what it asked for in each scenario, and the
+gateway's own counters must agree: a refusal that a client tried again would count twice. At the end the provider's bill
+must equal the ledger.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
+import time
 from collections import Counter
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,43 +27,73 @@ from tests.evidence import compare
 from tests.stack import Stack, running_stack
 
 HERE = Path(__file__).resolve().parent
-PYTHON_PACKAGES = ("anthropic", "openai", "langchain-openai", "langchain-anthropic", "google-genai")
-NODE_PACKAGES = ("openai", "@anthropic-ai/sdk")
+PYTHON_PACKAGES = (
+    *("openai", "anthropic", "google-genai", "langchain-openai", "langchain-anthropic"),
+    "pydantic-ai-slim[openai,anthropic,google]",
+)
+# It pins so much of what the others need that one environment for all takes minutes to work out, and ages them.
+# Older releases take a 402 of some interfaces for a lost connection. It imports the others, and does not ask for them.
+LITELLM_PACKAGES = ("litellm>=1.106", "mcp", "tenacity")
+NODE_PACKAGES = ("openai", "@anthropic-ai/sdk", "ai", "@ai-sdk/openai", "@ai-sdk/anthropic")
+# Scripts and their arguments, each a process of its own, so that a count that is off names its client.
+PYTHON_CLIENTS = (
+    *(("openai_client.py",), ("anthropic_client.py",), ("google_client.py",)),
+    *(("langchain_clients.py", "langchain-openai"), ("langchain_clients.py", "langchain-anthropic")),
+    ("pydantic_ai_client.py",),
+)
+LITELLM_CLIENTS = (("litellm_client.py",),)
+NODE_CLIENTS = (("openai_client.mjs",), ("anthropic_client.mjs",), ("ai_sdk_client.mjs",))
 INSTALL_SECONDS_MAX = 400
+CLIENT_SECONDS_MAX = 120
 MODELS = (
     *("sim-mini", "sim-words-20", "sim-tools", "sim-reasoning-20", "sim-unknown", "sim-cached-3"),
     *("sim-error-400", "sim-error-401", "sim-error-429", "sim-error-500", "sim-error-529"),
 )
 
 
-def install_python(folder: Path) -> list[str] | None:
-    """Make the environment of Python's clients; None when they cannot be had."""
-    venv.create(folder / "python", with_pip=True)
-    python = str(folder / "python" / "bin" / "python")
-    return (
-        [python, str(HERE / "python_clients.py")]
-        if _ran([python, "-m", "pip", "install", "-q"], PYTHON_PACKAGES, folder)
-        else None
-    )
+@dataclass
+class Part:
+    """Clients of one environment: the interpreter and the folder to run them in; None where they cannot be had."""
+
+    interpreter: str | None
+    folder: Path
+    clients: tuple[tuple[str, ...], ...]
 
 
-def install_node(folder: Path) -> list[str] | None:
-    """Make the environment of JavaScript's clients; None where there is no Node or they cannot be had."""
+@dataclass
+class Findings:
+    """What came out: a row of the table for each scenario, and all that is wrong."""
+
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def install_python(home: Path, packages: tuple[str, ...], clients: tuple[tuple[str, ...], ...]) -> Part:
+    """Make an environment of Python's clients, with our own pip: giving it one takes longer."""
+    python = str(home / "bin" / "python")
+    made = _ran([sys.executable, "-m", "venv", "--without-pip", str(home)], home.parent)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
+    is_there = made and _ran([*pip, *packages], home.parent)
+    return Part(python if is_there else None, HERE, clients)
+
+
+def install_node(home: Path) -> Part:
+    """Make the environment of JavaScript's clients, if there is Node."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        return None
-    home = folder / "node"
+        return Part(None, home, NODE_CLIENTS)
     home.mkdir()
     (home / "package.json").write_text('{"name":"clients","private":true,"type":"module"}')
-    shutil.copy(HERE / "javascript_clients.mjs", home)
-    command = [npm, "install", "--no-audit", "--no-fund", "--silent"]
-    return [node, str(home / "javascript_clients.mjs")] if _ran(command, NODE_PACKAGES, home) else None
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, home)
+    command = [npm, "install", "--no-audit", "--no-fund", "--silent", *NODE_PACKAGES]
+    return Part(node if _ran(command, home) else None, home, NODE_CLIENTS)
 
 
-def _ran(command: list[str], packages: tuple[str, ...], folder: Path) -> bool:
+def _ran(command: list[str], folder: Path) -> bool:
     try:
         done = subprocess.run(
-            [*command, *packages], cwd=folder, capture_output=True, timeout=INSTALL_SECONDS_MAX, check=False
+            command, cwd=folder, capture_output=True, timeout=INSTALL_SECONDS_MAX, check=False
         )
     except subprocess.TimeoutExpired:
         return False
@@ -71,7 +103,7 @@ def _ran(command: list[str], packages: tuple[str, ...], folder: Path) -> bool:
 
 
 def set_up(stack: Stack) -> dict[str, str]:
-    """Give Acme an account of either dialect, prices, and keys of a rich, a poor and a revoked customer."""
+    """Give Acme an account of each dialect, prices, and keys of a rich and a poor customer."""
     root = stack.address("simulator")
     for provider, name in (("anthropic", "claude"), ("gemini", "gem")):
         account = {"provider": provider, "name": name, "api_key": "sk-sim-acme", "default": True}
@@ -106,59 +138,99 @@ def counted(stack: Stack) -> Counter[str]:
     return found
 
 
-def run_half(stack: Stack, name: str, command: list[str], environment: dict[str, str]) -> list[str]:
-    """Run one language's clients; return what is wrong."""
+def settled_counts(stack: Stack, before: Counter[str], asked: Counter[str]) -> Counter[str]:
+    """What the gateway counted since; a stream ends there a moment after it does for its caller."""
+    deadline = time.monotonic() + 3
+    while (seen := counted(stack) - before) != asked and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
+
+
+def run_client(
+    stack: Stack, part: Part, script: tuple[str, ...], *, environment: dict[str, str], found: Findings
+) -> None:
+    """Run one client's scenarios and add to what was found."""
     before = counted(stack)
     done = subprocess.run(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, timeout=300, check=False
+        [str(part.interpreter), str(part.folder / script[0]), *script[1:]],
+        cwd=part.folder,
+        env=environment,
+        capture_output=True,
+        timeout=CLIENT_SECONDS_MAX,
+        check=False,
     )
-    *lines, last = done.stdout.decode().strip().splitlines() or [""]
-    sys.stdout.write("\n".join(f"  {line}" for line in lines) + "\n")
-    if done.returncode:
-        return [f"{name}: exit {done.returncode}: {last}"]
-    asked = Counter[str](json.loads(last))
-    seen = counted(stack) - before
-    wrong = [
-        f"{name}: {code} asked {asked[code]}, seen {seen[code]}"
-        for code in asked | seen
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines() if line.startswith('{"client"')]
+    asked: Counter[str] = Counter()
+    for line in lines:
+        asked.update(line["asked"])
+        requests = ", ".join(f"{times} {code}" for code, times in line["asked"].items())
+        found.rows.append((line["client"], line["scenario"], line["wrong"] or f"right ({requests})"))
+        if line["wrong"]:
+            found.wrong.append(f"{line['client']}, {line['scenario']}: {line['wrong']}")
+    if not lines or done.returncode:
+        found.wrong.append(
+            f"{' '.join(script)}: exit {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}"
+        )
+    seen = settled_counts(stack, before, asked)
+    found.wrong += [
+        f"{' '.join(script)}: {code} asked {asked[code]} times, seen {seen[code]}"
+        for code in sorted(asked | seen)
         if asked[code] != seen[code]
     ]
-    sys.stdout.write(f"  {name}: {sum(seen.values())} requests, each sent once: {dict(seen)}\n")
-    return wrong
+
+
+def run_all(parts: dict[str, Part], home: Path) -> Findings:
+    """Run every client that could be installed against one stack, and compare its bill with the ledger."""
+    found = Findings()
+    with running_stack(with_worker=False) as stack:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **set_up(stack),
+        }
+        for part in parts.values():
+            for script in part.clients if part.interpreter else ():
+                run_client(stack, part, script, environment=environment, found=found)
+        stack.wait_until_quiet()
+        rows: list[dict[str, Any]] = stack.rows()
+        found.wrong += compare(rows, stack.bill_records()).broken
+    found.rows.append(("provider", "its bill and the ledger", f"equal ({len(rows)} rows)"))
+    return found
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """Write the rows under each other."""
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows) + "\n"
 
 
 def main() -> int:
     """Install, run, compare; 0 when all that could be installed is right."""
-    wrong: list[str] = []
-    ran = 0
     with tempfile.TemporaryDirectory(prefix="farebox-clients-") as name:
         folder = Path(name)
-        halves: dict[str, Callable[[Path], list[str] | None]] = {
-            "python": install_python,
-            "node": install_node,
-        }
-        commands = {half: install(folder) for half, install in halves.items()}
-        for half in [half for half, command in commands.items() if command is None]:
-            sys.stdout.write(f"SKIPPED {half}: its clients cannot be installed here\n")
-        if not any(commands.values()):
+        with ThreadPoolExecutor() as pool:
+            installing = {
+                "python": pool.submit(install_python, folder / "python", PYTHON_PACKAGES, PYTHON_CLIENTS),
+                "litellm": pool.submit(install_python, folder / "litellm", LITELLM_PACKAGES, LITELLM_CLIENTS),
+                "node": pool.submit(install_node, folder / "node"),
+            }
+        parts = {part: each.result() for part, each in installing.items()}
+        for part, each in parts.items():
+            if each.interpreter is None:
+                sys.stdout.write(f"SKIPPED {part}: its clients cannot be installed here\n")
+        if not any(each.interpreter for each in parts.values()):
             return 0
-        with running_stack(with_worker=False) as stack:
-            environment = set_up(stack)
-            for half, command in commands.items():
-                if command is not None:
-                    ran += 1
-                    wrong += run_half(stack, half, command, environment)
-            stack.wait_until_quiet()
-            rows: list[dict[str, Any]] = stack.rows()
-            wrong += compare(rows, stack.bill_records()).broken
-    for line in wrong:
+        found = run_all(parts, folder)
+    if found.wrong:
+        found.rows.pop()
+    sys.stdout.write(table(found.rows))
+    for line in found.wrong:
         sys.stdout.write(f"WRONG {line}\n")
-    sys.stdout.write(
-        f"{ran} of {len(commands)} halves ran, {len(rows)} ledger rows equal the provider's bill\n"
-        if not wrong
-        else ""
-    )
-    return int(bool(wrong))
+    ran = sum(each.interpreter is not None for each in parts.values())
+    sys.stdout.write(f"{ran} of {len(parts)} parts ran, {len(found.rows)} rows\n")
+    return int(bool(found.wrong))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,21 @@
-"""Google's official Python client. Runs in an environment that knows nothing of ours."""
+"""Google's Python client, on Gemini's routes."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections import Counter
 from collections.abc import Callable
 
+from asking import HELLO, KEY, POOR_KEY, URL, refused, run, served
 from google import genai
 from google.genai import errors, types
 
-URL, KEY, POOR_KEY = (os.environ[f"FAREBOX_{name}"] for name in ("URL", "KEY", "POOR_KEY"))
-HELLO = "Say hello"
 # As eager as the client can be made: five attempts at whatever it takes to pass by itself.
 EAGER = types.HttpRetryOptions(attempts=5, initial_delay=0.01, max_delay=0.02)
-asked: Counter[str] = Counter()
 
 
 def of_google(key: str = KEY, *, eager: bool = False) -> genai.Client:
     options = types.HttpOptions(base_url=f"{URL}/gemini", retry_options=EAGER if eager else None)
     return genai.Client(api_key=key, http_options=options)
-
-
-def refused(kind: type[errors.APIError], code: str, call: Callable[[], object]) -> errors.APIError:
-    """Expect one typed refusal that names our code, sent once."""
-    asked[code] += 1
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"{code}: not refused")
 
 
 def reason_of(error: errors.APIError) -> str:
@@ -60,7 +46,7 @@ def google_json_stream_tools_and_thinking() -> None:
         )
         thought = client.models.generate_content(model="sim-reasoning-20", contents=HELLO, config=thinking)
         assert thought.usage_metadata.thoughts_token_count == 20
-        asked["ok"] += 4
+        served(4)
 
 
 def google_chat_counting_and_embeddings() -> None:
@@ -71,7 +57,7 @@ def google_chat_counting_and_embeddings() -> None:
         assert client.models.count_tokens(model="sim-mini", contents=HELLO).total_tokens == 8
         made = client.models.embed_content(model="sim-mini", contents=["one", "two words"])
         assert [len(one.values) for one in made.embeddings] == [8, 8]
-        asked["ok"] += 4
+        served(4)
 
 
 def google_async() -> None:
@@ -79,15 +65,16 @@ def google_async() -> None:
         client = of_google().aio
         pieces = await client.models.generate_content_stream(model="sim-words-20", contents=HELLO)
         assert [piece async for piece in pieces]
-        asked["ok"] += 1
+        served()
 
     asyncio.run(call())
 
 
-def google_refusals() -> None:
-    def create(client: genai.Client, model: str = "sim-mini") -> Callable[[], object]:
-        return lambda: client.models.generate_content(model=model, contents=HELLO)
+def create(client: genai.Client, model: str = "sim-mini") -> Callable[[], object]:
+    return lambda: client.models.generate_content(model=model, contents=HELLO)
 
+
+def google_at_the_limit() -> None:
     over = refused(errors.ClientError, "budget_exceeded", create(of_google(POOR_KEY, eager=True)))
     assert (over.code, over.status, reason_of(over)) == (402, "FAILED_PRECONDITION", "budget_exceeded")
     assert over.details["error"]["details"][0]["metadata"]["limit_usd"]
@@ -98,20 +85,34 @@ def google_refusals() -> None:
         lambda: list(poor.models.generate_content_stream(model="sim-mini", contents=HELLO)),
     )
     assert reason_of(streamed) == "budget_exceeded"
+
+
+def google_refusals() -> None:
     unknown = refused(errors.ClientError, "invalid_key", create(of_google("nonsense", eager=True)))
     assert (unknown.code, unknown.status) == (401, "UNAUTHENTICATED")
     refused(errors.ClientError, "unpriced_model", create(of_google(), "no-such-model"))
     refused(errors.ClientError, "model_not_found", create(of_google(), "sim-unknown"))
     refused(errors.ClientError, "provider_error", create(of_google(), "sim-error-400"))
-    limited = refused(errors.ClientError, "provider_rate_limited", create(of_google(), "sim-error-429"))
-    assert (limited.code, limited.status) == (429, "RESOURCE_EXHAUSTED")
     failed = refused(errors.ServerError, "provider_auth_failed", create(of_google(), "sim-error-401"))
     assert "gem" in failed.message
 
 
-CHECKS = (
-    google_json_stream_tools_and_thinking,
-    google_chat_counting_and_embeddings,
-    google_async,
-    google_refusals,
-)
+def google_told_to_come_again() -> None:
+    limited = refused(errors.ClientError, "provider_rate_limited", create(of_google(), "sim-error-429"))
+    assert (limited.code, limited.status) == (429, "RESOURCE_EXHAUSTED")
+    eager = create(of_google(eager=True), "sim-error-429")
+    refused(errors.ClientError, "provider_rate_limited", eager, attempts=5)
+
+
+if __name__ == "__main__":
+    run(
+        "google-genai",
+        {
+            "generateContent: JSON, stream, tools, thinking": google_json_stream_tools_and_thinking,
+            "chats, countTokens, embeddings": google_chat_counting_and_embeddings,
+            "asynchronous stream": google_async,
+            "at the limit: one attempt, typed": google_at_the_limit,
+            "other refusals": google_refusals,
+            "429 of a provider: attempts": google_told_to_come_again,
+        },
+    )
