@@ -153,10 +153,11 @@ def may_be_kept(item: dict[str, Any]) -> bool:
 def refuse_served(tools: Any, param: str) -> None:
     """Refuse tools that come in an unusual place and do not run at the caller's. Raises: Uncountable."""
     for place, tool in enumerate(tools if isinstance(tools, list) else []):
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if kind == "namespace":
+        if not isinstance(tool, dict):
+            continue  # no provider takes one that is no object
+        if tool.get("type") == "namespace":
             refuse_served(tool.get("tools"), f"{param}[{place}].tools")
-        elif kind not in ("function", "custom"):
+        elif tool.get("type") not in ("function", "custom"):
             raise Uncountable(f"{param}[{place}]", "only the caller's own tools may stand here")
 
 

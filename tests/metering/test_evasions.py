@@ -152,7 +152,7 @@ def test_a_model_that_makes_films_is_not_bounded() -> None:
         {"type": "additional_tools", "role": "developer", "tools": [WEB_SEARCH]},
         {"type": "tool_search_output", "tools": [{"type": "mcp", "server_url": "https://a.example"}]},
         {"type": "additional_tools", "tools": [{"type": "namespace", "tools": [WEB_SEARCH]}]},
-        {"type": "additional_tools", "tools": ["web_search"]},
+        {"type": "additional_tools", "tools": [{"type": ["web_search"]}]},
     ],
 )
 @pytest.mark.parametrize("model", ["gpt-5", "who-knows"])
