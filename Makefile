@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 PACKAGES := config proxy billing tenants enforcement metering simulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test mutate clients browser check fmt lint types contracts cov bench lock ci clean
+.PHONY: help setup run test month mutate clients browser check fmt lint types contracts cov bench lock ci clean
 
 help: ## print these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ clients: $(READY) ## run unmodified official clients, installed into a folder th
 
 chaos-long: $(READY) ## the failure tests with a Valkey restored to a copy a minute old
 	@FAREBOX_COPY_AGE_SECONDS=60 $(BIN)/python -m tests.run --suite chaos -k restored
+
+month: $(READY) ## a month of 500,000 calls billed, judged by Stripe's stand-in, into docs/proof.md
+	@$(BIN)/python -m tests.month
 
 check: $(READY) lint types contracts ## format, lint, types, import contracts
 

@@ -18,6 +18,7 @@ from billing.ledger.feed import Feed
 from billing.ledger.lag import read_lag
 from billing.models import DeadLetter, DriftReport
 from billing.pushing.figures import push_figures
+from billing.stripe.recon_figures import recon_figures
 from enforcement.control_client import ControlClient
 from enforcement.errors import EnforcementUnavailable
 from enforcement.shard_records import read_records
@@ -77,6 +78,7 @@ def _from_postgresql() -> Figures:
         "farebox_outbox_pending": Outbox.objects.count(),
         "farebox_outbox_oldest_seconds": (now - oldest).total_seconds() if oldest else 0,
         **push_figures(),
+        **recon_figures(),
         **event_figures(),
     }
 
