@@ -8,6 +8,7 @@ Redis keys a call touches, is shown on a whole stack in ``tests/journeys/test_ke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -29,7 +30,16 @@ from tenants.actions.members import invite_member
 from tenants.actions.stopped_models import DayOfModel, stop_overrun_model
 from tenants.models import Customer, Tenant
 from tests.billing.conftest import Streams, body_of
-from tests.factories import ACTOR, Holding, make_billing, make_holding, make_push, make_tenant
+from tests.factories import (
+    ACTOR,
+    Holding,
+    make_billing,
+    make_holding,
+    make_push,
+    make_recon_row,
+    make_tenant,
+    make_top_up,
+)
 from tests.isolation import SCOPES, Desk, Url, content_of, everything_of, urls_under
 from tests.people import browser_of, make_member
 
@@ -45,11 +55,23 @@ ROW_IDS = {
     "request_id",
     "event_id",
     "push_id",
+    "top_up_id",
+    "recon_id",
     "meter_id",
     "member_id",
     "invitation_id",
     "stop_id",
+    "hold_id",
 }
+
+
+def hold_for(holding: Holding) -> dict[str, Any]:
+    """A call of a customer's that is about to be sent."""
+    return {
+        "customer": holding.customer.pk, "model": "gpt-4o-mini", "input_tokens_max": 9, "output_tokens_max": 9
+    }  # fmt: skip
+
+
 # A good request's body for every write, the desk's own or another's ids in it.
 BODIES: dict[str, Any] = {
     "post customers": lambda desk: {"external_id": f"new-{desk.holding.customer.external_id}"},
@@ -84,10 +106,19 @@ BODIES: dict[str, Any] = {
         "csv": f"external_id,stripe_customer_id\n{desk.holding.customer.external_id},cus_taken\n"
     },
     "post billing/pushes/<str:push_id>/retry": lambda desk: {},
+    "post billing/prepaid/<str:customer_id>": lambda desk: {},
+    "post billing/prepaid/<str:customer_id>/link": lambda desk: {"days": 3},
+    "post billing/top-ups": lambda desk: {"customer": desk.holding.customer.pk, "amount_usd": "10.00"},
+    "patch billing/dunning": lambda desk: {"past_due": "suspend"},
+    "post billing/reconciliation/<str:recon_id>/fix": lambda desk: {"units": 5},
     "post billing/exchange-rates": lambda desk: {"currency": "eur", "day": "2026-11-01", "rate": "0.9"},
     "put billing/push-destinations": lambda desk: {"url": "https://hooks.example/usage"},
     "put markup": lambda desk: {"markup_percent": "50"},
     "post stopped-models/<str:stop_id>/resume": lambda desk: {},
+    "post holds": lambda desk: hold_for(desk.holding),
+    "post holds/<str:hold_id>/settle": lambda desk: {"cost_usd": "0.01"},
+    "post holds/<str:hold_id>/release": lambda desk: {"reason": "mine now"},
+    "post holds/<str:hold_id>/extend": lambda desk: {},
     "patch tenant": lambda desk: {"output_cap_plain": 78, "markup_percent": "51"},
     "patch settings": lambda desk: {"output_cap_plain": 77, "default_budget": {"limit_usd": "3"}},
 }  # fmt: skip
@@ -118,7 +149,7 @@ def desks(redis_client: redis.Redis, redis_url: str) -> Iterator[dict[tuple[str,
     client = ControlClient(redis_url)
     recorder = Recorder(Books(books_parameters()), Feed(client), shards=range(256), watermarks=Watermarks())
     recorder.drain()
-    yield made
+    yield {scope: _with_hold(desk) for scope, desk in made.items()}
     recorder.close()
     client.close()
 
@@ -141,7 +172,15 @@ def _furnish(tenant: Tenant, mode: Mode, streams: Streams) -> Desk:
     assert stop is not None
     meter, mapping = make_billing(holding)
     push = make_push(meter, mapping)
-    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping, push)
+    make_top_up(mapping)
+    recon = make_recon_row(push)
+    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping, push, recon.pk)
+
+
+def _with_hold(desk: Desk) -> Desk:
+    answer = send(client_of(desk), "post", "/api/v1/holds", hold_for(desk.holding))
+    assert answer.status_code == 201, answer.content
+    return replace(desk, hold_id=answer.json()["id"])
 
 
 def _event(holding: Holding, request_id: str) -> bytes:
