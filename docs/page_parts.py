@@ -163,6 +163,7 @@ PARTS: dict[str, dict[str, dict[str, Any]]] = {
         _CHAT: _chat({"type": "file", "file": {"file_id": "file-1"}}),
         _RESPONSES: _responses({"type": "input_file", "file_id": "file-1"}),
         _MESSAGES: _messages({"type": "document", "source": {"type": "file", "file_id": "file_1"}}),
+        _GEMINI: _gemini({"fileData": {"mimeType": "application/pdf", "fileUri": f"{_URL}/files/1"}}),
     },
     "ten seconds of sound (WAV)": {
         _CHAT: _chat({"type": "input_audio", "input_audio": {"data": SOUND, "format": "wav"}}),
