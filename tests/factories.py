@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from billing.models import CustomerMap, Push, StripeConnection, StripeMeter
+from billing.models import CustomerMap, PrepaidEntry, Push, ReconRow, StripeConnection, StripeMeter, TopUp
+from billing.prepaid.opening import open_prepaid
 from metering.money import parse_usd
 from tenants.actions import budgets, customers, keys, prices, provider_accounts, tenants
 from tenants.actions.recording import Actor
@@ -120,6 +121,23 @@ def make_billing(holding: Holding) -> tuple[StripeMeter, CustomerMap]:
     return meter, mapping
 
 
+def make_top_up(mapping: CustomerMap) -> TopUp:
+    """A payment of a customer who pays first, arrived: its credit is $50."""
+    scope = {"tenant": mapping.tenant, "mode": mapping.mode}
+    prepaid = open_prepaid(customer=mapping.customer, actor=ACTOR).row
+    mark = mapping.customer.pk.removeprefix("cus_")
+    top_up = TopUp.objects.create(
+        **scope, prepaid=prepaid, connection=mapping.connection, amount_minor=5000, session_id=f"cs_{mark}",
+        payment_intent_id=f"pi_{mark}", status="paid",
+    )  # fmt: skip
+    PrepaidEntry.objects.create(
+        **scope, prepaid=prepaid, top_up=top_up, kind="payment", source_id=f"pi_{mark}", number=0,
+        amount_nanousd=50_000_000_000,
+    )  # fmt: skip
+    budgets.change_limit(budget=prepaid.budget, actor=ACTOR, limit_nanousd=50_000_000_000, keeper="prepaid")
+    return top_up
+
+
 def make_push(meter: StripeMeter, mapping: CustomerMap, **values: Any) -> Push:
     """A push of a customer, held because nobody is billed for it yet."""
     stamp = datetime(2026, 11, 18, 11, 59, 59, tzinfo=UTC)
@@ -132,3 +150,14 @@ def make_push(meter: StripeMeter, mapping: CustomerMap, **values: Any) -> Push:
         "cumulative_atto": 7 * 10**16, "state": "held", "why": "no_subscription", **values,
     }  # fmt: skip
     return Push.objects.create(**given)
+
+
+def make_recon_row(push: Push, **values: Any) -> ReconRow:
+    """The compared hour of a push, with more at Stripe than was pushed."""
+    hour = push.stamp_at.replace(minute=0, second=0)
+    given = {
+        "tenant": push.tenant, "mode": push.mode, "customer": push.customer, "meter": push.meter, "hour": hour,
+        "ledger_nanousd": push.charge_nanousd, "pushed_units": 7, "stripe_units": 12, "state": "foreign",
+        "why": "not_ours", "since": hour, "checked_at": hour, **values,
+    }  # fmt: skip
+    return ReconRow.objects.create(**given)

@@ -11,7 +11,7 @@ import redis
 from django.db import connections
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from billing.models import CustomerMap, Push, StripeMeter
+from billing.models import CustomerMap, Push, StripeMeter, TopUp
 from enforcement.keys import Mode, Scope, arrivals_key, usage_key
 from tenants.models import Invitation, Member
 from tests.factories import Holding
@@ -38,11 +38,18 @@ class Desk:
     meter: StripeMeter
     mapping: CustomerMap
     push: Push
+    recon_id: int
+    hold_id: str = ""  # open; made once everything else is published
 
     @property
     def scope(self) -> Scope:
         """Tenant and mode as Redis knows them."""
         return Scope(self.holding.tenant.pk, self.mode)
+
+    @property
+    def top_up(self) -> TopUp:
+        """What its customer paid beforehand."""
+        return TopUp.objects.get(prepaid__customer=self.holding.customer)
 
     @property
     def ids(self) -> dict[str, str]:
@@ -56,10 +63,13 @@ class Desk:
             "request_id": self.request_id,
             "event_id": self.event_id,
             "stop_id": self.stop_id,
+            "hold_id": self.hold_id,
             "member_id": self.owner.pk,
             "invitation_id": self.invitation.pk,
             "meter_id": self.meter.pk,
             "push_id": self.push.pk,
+            "top_up_id": self.top_up.pk,
+            "recon_id": str(self.recon_id),
             "external_id": holding.customer.external_id,
             "provider": holding.price.provider,
             "model": holding.price.model,
@@ -79,6 +89,10 @@ class Desk:
             self.mapping.stripe_customer_id,
             self.push.pk,
             self.push.identifier,
+            self.top_up.pk,
+            self.top_up.payment_intent_id,
+            self.top_up.prepaid.budget_id,
+            self.hold_id,
         }
         return words | {row.pk for row in rows}
 

@@ -20,6 +20,7 @@ from billing.prepaid.amounts import NANOUSD_PER_CENT
 from billing.prepaid.links import DAYS_MAX, make_link
 from billing.prepaid.reading import figures_of
 from billing.prepaid.topping_up import start_top_up
+from metering.money import format_usd
 from tenants.api.fields import UsdField
 from tenants.api.serializers import Plain
 from tenants.errors import InvalidInput, WrongState
@@ -40,13 +41,13 @@ class PrepaidOut(serializers.Serializer[Any]):
     pending = serializers.BooleanField(required=False)
 
 
-class PrepaidEntryOut(serializers.Serializer[PrepaidEntry]):
+class PrepaidEntryOut(serializers.Serializer[Any]):
     """One change of a customer's credit; it never changes."""
 
     kind = serializers.ChoiceField(choices=PrepaidEntry.Kind.choices)
-    amount_usd = SignedUsdField(source="amount_nanousd", help_text="negative for what was taken back")
-    stripe_object = serializers.CharField(source="source_id", help_text="the payment, refund or dispute")
-    top_up = serializers.CharField(source="top_up_id")
+    amount_usd = SignedUsdField(help_text="negative for what was taken back")
+    stripe_object = serializers.CharField(help_text="the payment, refund or dispute")
+    top_up = serializers.CharField()
     at = serializers.DateTimeField()
 
 
@@ -133,7 +134,7 @@ class PrepaidEntriesView(PrepaidBase):
         row = self.prepaid(customer_id)
         return self.page(
             row.entries.all(),
-            lambda found: [dict(PrepaidEntryOut(each).data) for each in found],
+            lambda found: [_entry_shape(each) for each in found],
             by=("-at", "-id"),
         )
 
@@ -215,6 +216,14 @@ def _shape(row: PrepaidBudget) -> dict[str, Any]:
         "available_usd": figures.available_nanousd, "pending": figures.pending,
     }  # fmt: skip
     return dict(PrepaidOut(shown).data)
+
+
+def _entry_shape(row: PrepaidEntry) -> dict[str, Any]:
+    shown = {
+        "kind": row.kind, "amount_usd": format_usd(row.amount_nanousd), "stripe_object": row.source_id,
+        "top_up": row.top_up_id, "at": row.at,
+    }  # fmt: skip
+    return dict(PrepaidEntryOut(shown).data)
 
 
 def _top_up_shape(row: TopUp) -> dict[str, Any]:

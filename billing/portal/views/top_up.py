@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.conf import settings as django_settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
@@ -48,7 +51,8 @@ def top_up_paid(request: HttpRequest, token: str) -> HttpResponse:
     if prepaid is None:
         return _render(request, {"prepaid": None}, status=404)
     for row in TopUp.objects.filter(prepaid=prepaid, status__in=TopUp.LIVING).exclude(session_id="")[:3]:
-        sync.apply_async((row.pk,), retry=False)
+        # Where the broker is away the page is shown all the same; beat reads the payment a little later.
+        transaction.on_commit(partial(sync.apply_async, (row.pk,), retry=False), robust=True)
     context = {"form": AmountForm(), "presets": PRESETS_USD, "is_back": True, **_shown(prepaid)}
     return _render(request, context)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
+import config.celery  # noqa: F401 - what is queued goes to our broker, as in a web process
 from billing.models import StripeConnection
 from billing.stripe.connecting import connect
 from billing.stripe.gateway import Gateway
