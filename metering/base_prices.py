@@ -142,8 +142,10 @@ def base_name(provider: str, model: str) -> str | None:
 @lru_cache(maxsize=256)
 def base_ids(provider: str) -> frozenset[str]:
     """Return the base book's own names of all models that a provider serves, in lower case."""
+    from genai_prices.data_snapshot import find_provider_by_id
+
     by_id = {source.id: source for source in installed_providers()}
-    source = by_id.get(price_source(provider))
+    source = find_provider_by_id(installed_providers(), price_source(provider))
     if source is None:
         return frozenset()
     served = (source, *(by_id[name] for name in source.fallback_model_providers or () if name in by_id))

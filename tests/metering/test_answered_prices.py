@@ -170,6 +170,12 @@ def test_an_older_and_dearer_model_that_answered_is_within_the_quote() -> None:
     )
 
 
+def test_a_name_that_moves_is_dear_wherever_the_model_is_served() -> None:
+    book = PriceBook()
+    elsewhere = book.find_quoted("vertex", "gemini-flash-latest", AT_MS)
+    assert elsewhere.rates == book.find_quoted("google", "gemini-flash-latest", AT_MS).rates
+
+
 def test_a_name_that_stands_is_quoted_as_it_is_booked() -> None:
     for model in ("gemini-2.5-flash", "gemini-3.5-flash"):
         assert input_rates(PriceBook(), model)[0] == input_rates(PriceBook(), model)[1]
