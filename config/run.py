@@ -174,7 +174,7 @@ class Supervisor:
             return []
         port = free_port()
         environment["FAREBOX_STRIPE_BASE"] = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "simulators.stripe", "--no-check", "--port", str(port)]
+        command = [sys.executable, "-m", "simulators.stripe", "--no-check", "--pay-here", "--port", str(port)]
         return [Part("stripe", command)]
 
     def _wait_until_answers(self, url: str) -> None:

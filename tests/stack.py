@@ -68,12 +68,15 @@ class Stack:
     proxy_app: str = "proxy.app:app"
     # Further simulators by name, each with the one credential it takes; "simulator" takes any.
     simulators: dict[str, str] = field(default_factory=dict)
+    # A stand-in Stripe, with pages to pay on.
+    with_stripe: bool = False
 
     def __post_init__(self) -> None:
         self.postgres = Postgres(self.home / "postgres")
         self.valkey = Valkey(self.home / "valkey")
         providers = ("simulator", *self.simulators)
-        self.ports = {name: free_port() for name in (*providers, "web", *self.proxy_names)}
+        stripe = ("stripe",) if self.with_stripe else ()
+        self.ports = {name: free_port() for name in (*providers, *stripe, "web", *self.proxy_names)}
         self.environment = {
             **os.environ,
             **self.postgres.environment,
@@ -87,6 +90,7 @@ class Stack:
             ),
             "FAREBOX_LOG_LEVEL": "INFO",
             "DJANGO_SETTINGS_MODULE": "config.settings",
+            **({"FAREBOX_STRIPE_BASE": self.address("stripe")} if self.with_stripe else {}),
             **self.environment,
         }
 
@@ -109,6 +113,8 @@ class Stack:
         self.manage("migrate", "--database", "owner", "--verbosity", "0")
         for name in ("simulator", *self.simulators, "publisher", "recorder", *self.proxy_names, "web"):
             self.spawn(name)
+        if self.with_stripe:
+            self.spawn("stripe")
         if self.with_worker:
             self.spawn("worker")
         self.tenant = json.loads(
@@ -140,6 +146,8 @@ class Stack:
             keyed = ["--api-key", self.simulators[name]] if name in self.simulators else []
             bill = str(self.bill_file(name))
             return [python, "-m", "simulators.provider", "--port", port, "--bill-file", bill, *keyed]
+        if name == "stripe":
+            return [python, "-m", "simulators.stripe", "--no-check", "--pay-here", "--port", port]
         if name == "worker":
             celery = [python, "-m", "celery", "-A", "config.celery", "worker", "-B", "--pool", "threads"]
             return [*celery, "-c", "2", "--loglevel", "WARNING", "-s", str(self.home / "beat-schedule")]

@@ -31,7 +31,7 @@ def main() -> int:
         checker, reason = load_checker(options.openapi)
     if checker is None:
         sys.stderr.write(f"simulators.stripe: not checking against Stripe's OpenAPI: {reason}\n")
-    asyncio.run(_serve(World(options.key), checker, port=options.port))
+    asyncio.run(_serve(World(options.key), checker, port=options.port, pay_here=options.pay_here))
     return 0
 
 
@@ -47,11 +47,12 @@ def _parse_arguments() -> argparse.Namespace:
         "--openapi", type=Path, default=data / "stripe-openapi-reduced.json",
         help="Stripe's interface, to check requests and answers against",
     )  # fmt: skip
+    parser.add_argument("--pay-here", action="store_true", help="serve the pages of checkout sessions")
     parser.add_argument("--no-check", action="store_true", help="do not check against Stripe's OpenAPI")
     return parser.parse_args()
 
 
-async def _serve(world: World, checker: Checker | None, *, port: int) -> None:
+async def _serve(world: World, checker: Checker | None, *, port: int, pay_here: bool) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,6 +61,7 @@ async def _serve(world: World, checker: Checker | None, *, port: int) -> None:
     connections: set[Connection] = set()
     server = await loop.create_server(lambda: Connection(simulator, connections), _HOST, port, backlog=1024)
     bound = server.sockets[0].getsockname()[1]
+    world.pays_at = f"http://{_HOST}:{bound}" if pay_here else ""
     ready = {
         "event": "listening", "host": _HOST, "port": bound, "base_url": f"http://{_HOST}:{bound}",
         "checked": checker is not None,

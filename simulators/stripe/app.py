@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from simulators.provider.wire import Exchange
-from simulators.stripe import endpoints
+from simulators.stripe import endpoints, paying_page
 from simulators.stripe.access import permit
 from simulators.stripe.checking import Checker
 from simulators.stripe.control import Control
@@ -61,6 +61,10 @@ class Simulator:
         if target.startswith("/_sim"):
             status, told = self._control.answer(exchange.method, target, exchange.body)
             exchange.reply(status, b"content-type: application/json\r\n", body=json.dumps(told).encode())
+            return None
+        if self._world.pays_at and target.startswith(paying_page.PREFIX):
+            status, head, page = paying_page.serve(self._world, exchange.method, target, exchange.body)
+            exchange.reply(status, head, body=page)
             return None
         return self._serve(exchange, target)
 

@@ -16,6 +16,7 @@ from simulators.stripe.subscriptions import start
 
 _PATH = "/v1/checkout/sessions"
 _OPEN_S = 24 * 3600
+STRIPES_OWN = "https://checkout.stripe.com"
 _TAKES = (
     "allow_promotion_codes automatic_tax billing_address_collection cancel_url client_reference_id currency "
     "customer customer_creation customer_email customer_update expires_at invoice_creation line_items locale "
@@ -52,7 +53,7 @@ def create_session(call: Call) -> Obj:
         "payment_intent": None, "payment_method_types": ["card"],
         "payment_status": "unpaid" if total_minor else "no_payment_required", "setup_intent": None,
         "shipping_options": [], "status": "open", "subscription": None,
-        "success_url": call.get("success_url"), "url": f"https://checkout.stripe.com/c/pay/{name}",
+        "success_url": call.get("success_url"), "url": f"{call.world.pays_at or STRIPES_OWN}/c/pay/{name}",
     }  # fmt: skip
     call.book.put(
         "session_lines", {"id": name, "lines": lines, "intent_metadata": intent_data.get("metadata") or {}}

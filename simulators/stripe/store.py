@@ -96,6 +96,8 @@ class World:
     def __init__(self, keys: list[str]) -> None:
         self._given_keys = keys
         self.clock = Clock()
+        # Where people pay; empty: at Stripe's own address, as its sessions say.
+        self.pays_at = ""
         self.send: Callable[[Book, Obj, Obj], None] = lambda _book, _endpoint, _event: None
         self.reset()
 
