@@ -1,0 +1,117 @@
+"""usage: written by generate.py from the OpenAPI schema."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from farebox.shapes import UNSET, Unset, given
+from farebox.transport import Ask, AsyncSender, Sender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageGroupOut:
+    """One group of usage; the dimensions asked for stand beside these fields under their own names."""
+
+    start: datetime | None
+    attempts: int
+    tokens: dict[str, int]
+    quote_cost_usd: Decimal
+    cost_usd: Decimal
+    charge_usd: Decimal
+    more: dict[str, Any] = field(default_factory=dict)  # what this version does not know
+
+
+class Usage:
+    """The resource usage, sync."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def read(
+        self,
+        *,
+        account: str | Unset = UNSET,
+        basis: str | Unset = UNSET,
+        customer: str | Unset = UNSET,
+        from_: datetime | Unset = UNSET,
+        group_by: str | Unset = UNSET,
+        interval: Literal["day", "hour", "month"] | Unset = UNSET,
+        key: str | Unset = UNSET,
+        kind: str | Unset = UNSET,
+        model: str | Unset = UNSET,
+        provider: str | Unset = UNSET,
+        tag_set: str | Unset = UNSET,
+        to: datetime | Unset = UNSET,
+        zone: str | Unset = UNSET,
+    ) -> Iterator[UsageGroupOut]:
+        """Sum usage by dimensions and intervals."""
+        ask = Ask(
+            "GET",
+            "/api/v1/usage",
+            query=given(
+                account=account,
+                basis=basis,
+                customer=customer,
+                from_=from_,
+                group_by=group_by,
+                interval=interval,
+                key=key,
+                kind=kind,
+                model=model,
+                provider=provider,
+                tag_set=tag_set,
+                to=to,
+                zone=zone,
+            ),
+        )
+        return self._sender.pages(ask, UsageGroupOut)
+
+
+class AsyncUsage:
+    """The resource usage, async."""
+
+    def __init__(self, sender: AsyncSender) -> None:
+        self._sender = sender
+
+    def read(
+        self,
+        *,
+        account: str | Unset = UNSET,
+        basis: str | Unset = UNSET,
+        customer: str | Unset = UNSET,
+        from_: datetime | Unset = UNSET,
+        group_by: str | Unset = UNSET,
+        interval: Literal["day", "hour", "month"] | Unset = UNSET,
+        key: str | Unset = UNSET,
+        kind: str | Unset = UNSET,
+        model: str | Unset = UNSET,
+        provider: str | Unset = UNSET,
+        tag_set: str | Unset = UNSET,
+        to: datetime | Unset = UNSET,
+        zone: str | Unset = UNSET,
+    ) -> AsyncIterator[UsageGroupOut]:
+        """Sum usage by dimensions and intervals."""
+        ask = Ask(
+            "GET",
+            "/api/v1/usage",
+            query=given(
+                account=account,
+                basis=basis,
+                customer=customer,
+                from_=from_,
+                group_by=group_by,
+                interval=interval,
+                key=key,
+                kind=kind,
+                model=model,
+                provider=provider,
+                tag_set=tag_set,
+                to=to,
+                zone=zone,
+            ),
+        )
+        return self._sender.pages(ask, UsageGroupOut)
