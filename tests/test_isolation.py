@@ -78,6 +78,7 @@ BODIES: dict[str, Any] = {
     "post customers/import": lambda desk: {"csv": f"external_id,name\n{desk.holding.customer.external_id},Taken\n"},
     "put customers/by-external-id/<path:external_id>": lambda desk: {"name": "Taken"},
     "patch customers/<str:customer_id>": lambda desk: {"name": "Taken"},
+    "post customers/<str:customer_id>/erase": lambda desk: {},
     "post keys": lambda desk: {"customer": desk.holding.customer.pk},
     "patch keys/<str:key_id>": lambda desk: {"name": "Taken"},
     "post keys/<str:key_id>/revoke": lambda desk: {},
