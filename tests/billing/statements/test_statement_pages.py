@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.test import override_settings
+from django.test import AsyncClient, override_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -169,3 +170,21 @@ def test_a_tenant_without_customers_sees_what_would_be_here(till: Till) -> None:
     globex = browser_of(make_member(make_tenant("Globex")))
 
     assert "No customers yet" in text_of(globex.get("statements"))
+
+
+def test_a_file_is_streamed_by_the_asynchronous_server_as_well(till: Till) -> None:
+    book(till)
+    hold_id = till.streams.hold_id(ms(TEN))
+    till.expire(9 * CENT, hold_id=hold_id)
+    till.correct(-7 * CENT, hold_id=hold_id, at=TEN + HOUR)
+    till.record()
+    secret = make_api_key(till.tenant)
+
+    async def read() -> str:
+        url = f"/api/v1/billing/statements/{till.customer.pk}/export?period=2026-11"
+        answer = await AsyncClient().get(url, headers={"Authorization": f"Bearer {secret}"})
+        return b"".join([part async for part in answer.streaming_content]).decode()  # type: ignore[attr-defined]
+
+    rows = list(csv.DictReader(StringIO(asyncio.run(read()))))
+
+    assert [row["kind"] for row in rows] == ["usage", "correction", "preview"]
