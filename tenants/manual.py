@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
 # What is for callers; the rest of the folder is for whoever runs or changes Farebox.
-PAGES = ("routes", "responses", "messages", "gemini", "providers", "stripe", "errors", "domain")
+PAGES = ("routes", "responses", "messages", "gemini", "providers", "holds", "stripe", "errors", "domain")
 
 
 @dataclass(frozen=True, slots=True)
