@@ -70,6 +70,7 @@ def _shown(prepaid: PrepaidBudget) -> dict[str, object]:
 def _render(request: HttpRequest, context: dict[str, object], *, status: int = 200) -> HttpResponse:
     response = render(request, "billing/top_up.html", context, status=status)
     add_never_cache_headers(response)
-    # The token is in the address: it must not leave with a click, not even to Stripe.
-    response["Referrer-Policy"] = "no-referrer"
+    # The token is in the address: it must not leave with a click, not even to Stripe. With "no-referrer" a browser
+    # would send our own forms without their origin, and they would be refused.
+    response["Referrer-Policy"] = "same-origin"
     return response

@@ -72,6 +72,7 @@ def _enter(request: HttpRequest, member: Member, *, is_new: bool) -> HttpRespons
 def _render(request: HttpRequest, context: dict[str, object], *, status: int) -> HttpResponse:
     response = render(request, "portal/invitation.html", context, status=status)
     add_never_cache_headers(response)
-    # The token is in the address: it must not leave with a click.
-    response["Referrer-Policy"] = "no-referrer"
+    # The token is in the address: it must not leave with a click. With "no-referrer" a browser would send our own
+    # forms without their origin, and they would be refused.
+    response["Referrer-Policy"] = "same-origin"
     return response

@@ -370,7 +370,7 @@ def test_by_link_a_customer_sees_its_credit_and_pays_without_an_account(wallet: 
     path = links.make_link(wallet.prepaid).url.removeprefix("http://127.0.0.1:8000")
     client = Client()
     shown = client.get(path)
-    assert (shown.status_code, shown["Referrer-Policy"]) == (200, "no-referrer")
+    assert (shown.status_code, shown["Referrer-Policy"]) == (200, "same-origin")
     ready = text_of(client.post(path, {"amount_usd": "12.50"}))
     top_up = TopUp.objects.get()
     assert f'href="{top_up.url}"' in ready
