@@ -18,7 +18,7 @@ from billing.stripe.objects import Invoice, InvoiceLine, Obj
 from billing.stripe.outcomes import Verdict
 
 # A page that is looked at again and again asks Stripe this often at most.
-KEPT_SECONDS = 10
+KEPT_SECONDS = 5
 DRAFTS_MAX = 5
 # A running period has no invoice yet: Stripe previews what it would be.
 RUNNING = "upcoming"

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.access import find_pages, find_unreachable, find_violations, skip_to_content
+from tests.browser.invoice import walk_to_an_invoice
+from tests.browser.outside import call, say
+from tests.browser.prepaid import walk_dunning, walk_prepaid
 
 # A call is on the screen within two seconds.
 SEEN_MS = 2_000
@@ -26,27 +29,6 @@ WIDTHS = (360, 768, 1280, 1920)
 CHECKED_WIDTHS = (360, 1280)
 # What no link of a desk leads to.
 OUTSIDE = ("/accounts/password/change/", "/api/docs", "/docs/", "/docs/errors")
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"  {line}\n")
-    sys.stdout.flush()
-
-
-def call(proxy: str, key: str, model: str = "sim-mini") -> int:
-    """Make a call as the snippet says; returns its status."""
-    body = {"model": model, "max_tokens": 200, "messages": [{"role": "user", "content": "Say hello"}]}
-    request = urllib.request.Request(
-        f"{proxy}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"authorization": f"Bearer {key}", "content-type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as refusal:
-        return refusal.code
 
 
 def sign_in(page: Page, given: dict[str, Any]) -> str:
@@ -75,15 +57,15 @@ def walk_the_journey(page: Page, given: dict[str, Any]) -> str:
     page.get_by_role("link", name="To Journey").click()
     expect(page.get_by_text("No requests yet.")).to_be_visible()
 
-    assert call(given["proxy"], key) == 200
+    assert call(given, key)[0] == 200
     started = time.monotonic()
     expect(page.locator("#customer-calls tbody tr")).to_have_count(1, timeout=SEEN_MS)
     expect(page.locator(".gauge dd").first).not_to_have_text("$0.00", timeout=SEEN_MS)
     say(f"a call was on the screen {time.monotonic() - started:.2f} s after its answer")
 
-    statuses = [call(given["proxy"], key)]
+    statuses = [call(given, key)[0]]
     while statuses[-1] == 200 and len(statuses) < CALLS_MAX:
-        statuses.append(call(given["proxy"], key))
+        statuses.append(call(given, key)[0])
     assert statuses[-1] == 402, statuses
     refused_customer = page.url
     page.goto(page.url.partition("customers/")[0])
@@ -92,8 +74,8 @@ def walk_the_journey(page: Page, given: dict[str, Any]) -> str:
     page.get_by_label("New limit in dollars").fill("5")
     page.get_by_role("button", name="Set limit").click()
     expect(page.get_by_text("The limit is $5.00 from the next call on.")).to_be_visible()
-    assert call(given["proxy"], key) == 200
-    assert [call(given["proxy"], key, given["broken_model"]) for _ in range(2)] == [500, 500]
+    assert call(given, key)[0] == 200
+    assert [call(given, key, given["broken_model"])[0] for _ in range(2)] == [500, 500]
     expect(page.locator("#customer-calls .basis-unresolved")).to_have_count(2, timeout=SEEN_MS)
     return page.url
 
@@ -184,26 +166,50 @@ def go_without_javascript(browser: Browser, given: dict[str, Any], pages: list[s
     context.close()
 
 
+def walk_billing(browser: Browser, page: Page, given: dict[str, Any], desk: str) -> None:
+    """What money does: to an invoice, as credit, and when it does not come."""
+
+    def look(shown: Page) -> None:
+        check(shown, given)
+
+    with timed("from no connection to an invoice"):
+        walk_to_an_invoice(page, given, desk, look)
+    with timed("paying first"):
+        walk_prepaid(browser, page, given, desk, look)
+    with timed("not paying"):
+        walk_dunning(page, given, desk, look)
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Say how long something took."""
+    started = time.monotonic()
+    yield
+    say(f"{time.monotonic() - started:6.1f} s  {what}")
+
+
 def main() -> None:
     """Run it all and leave pictures."""
     given = json.load(sys.stdin)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=given["chromium"], args=["--no-sandbox"])
         first = browser.new_page()
-        customer = walk_the_journey(first, given)
-        say("journey done")
-        desk = customer.partition("customers/")[0]
-        resolve_one(first, given, desk)
-        pages = [*find_pages(first, desk), *(given["web"] + path for path in OUTSIDE)]
-        look_everywhere(browser, given, pages)
+        with timed("the journey"):
+            customer = walk_the_journey(first, given)
+            desk = customer.partition("customers/")[0]
+            resolve_one(first, given, desk)
+        walk_billing(browser, first, given, desk)
+        with timed("every page seen"):
+            pages = [*find_pages(first, desk), *(given["web"] + path for path in OUTSIDE)]
+            look_everywhere(browser, given, pages)
         eyes = "axe finds nothing serious" if given["axe"] else "SKIPPED: axe, which npm would bring"
         say(
             f"{len(pages)} pages seen at {len(WIDTHS)} widths, light and dark; {eyes}; pictures in {given['shots']}"
         )
-        go_by_keyboard(browser, given, pages)
-        say("every action within reach of the keyboard")
-        go_without_javascript(browser, given, pages, customer)
-        say("and without JavaScript")
+        with timed("every action within reach of the keyboard"):
+            go_by_keyboard(browser, given, pages)
+        with timed("the same without JavaScript"):
+            go_without_javascript(browser, given, pages, customer)
         browser.close()
 
 

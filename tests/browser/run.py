@@ -69,6 +69,10 @@ def walk(stack: Stack, chromium: str) -> int:
     given = {
         "web": stack.address("web"),
         "proxy": stack.address("proxy1"),
+        "stripe": stack.address("stripe"),
+        "api_key": stack.tenant["api_key"],
+        "python": sys.executable,
+        "environment": stack.environment,
         "email": "ada@acme.example",
         "password": stack.tenant["password"],
         "chromium": chromium,
@@ -86,7 +90,7 @@ def main() -> int:
     if chromium is None:
         sys.stdout.write(f"SKIPPED: the browser journey needs one of {', '.join(CHROMIUM_NAMES)}\n")
         return SKIPPED
-    with running_stack() as stack:
+    with running_stack(with_stripe=True) as stack:
         return walk(stack, chromium)
 
 
