@@ -16,6 +16,7 @@ from django.db import connections
 from billing.pushing import dispatching, pacing
 from billing.pushing.dispatching import push_one, sendable
 from billing.stripe import gateway
+from config.devservers import die_with_parent
 from tenants.publishing import shared_control
 
 _FORK = multiprocessing.get_context("fork")
@@ -23,6 +24,7 @@ _FORK = multiprocessing.get_context("fork")
 
 def _work(share: int, of: int, plant: str) -> None:
     """Send what is due for ever: this worker's share first of all that is."""
+    die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     shared_control.cache_clear()
     gateway._http_client.cache_clear()
