@@ -8,7 +8,13 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS: tuple[tuple[str, ...], ...] = (("overspend",), ("proxy_overhead",), ("recorder",), ("replay",))
+BENCHMARKS: tuple[tuple[str, ...], ...] = (
+    ("overspend",),
+    ("proxy_overhead",),
+    ("recorder",),
+    ("ledger_chain", "200000"),
+    ("replay",),
+)
 
 
 def main() -> int:
