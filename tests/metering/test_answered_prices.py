@@ -226,3 +226,12 @@ def test_the_dearest_of_several_prices_is_above_each_in_every_bucket() -> None:
     assert dearest.rates["input"] == Rate(7, ((100, 50),))
     assert dearest.rates["cache_read"] == Rate(6, ((100, 50),)), "one bills its cache as fresh input"
     assert dearest.rates["output"] == Rate(9)
+
+
+def test_what_has_no_price_of_a_tier_is_left_out_of_those_that_may_answer() -> None:
+    entries = [own("m-latest@priority", "dear", "openai"), own("m-9", "plain", "openai")]
+    with pytest.raises(UnpricedModel):
+        PriceBook(entries).find("openai", "m-9", AT_MS, service_tier="priority")
+    new = imported("m-9")
+    quoted = PriceBook(entries, [new]).find_quoted("openai", "m-latest", AT_MS, service_tier="priority")
+    assert quoted.price_id == "dear"
