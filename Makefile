@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 PACKAGES := config proxy billing tenants enforcement metering simulators
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test month mutate clients browser check fmt lint types contracts cov bench lock ci clean
+.PHONY: help setup run test month mutate clients client browser check fmt lint types contracts cov bench lock ci clean
 
 help: ## print these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ browser: $(READY) ## the portal in a real Chromium (skips aloud where there is n
 
 clients: $(READY) ## run unmodified official clients, installed into a folder that is thrown away
 	@$(BIN)/python -m tests.clients.run
+
+client: $(READY) ## write our Python client's resources anew from the API's schema
+	@set -o pipefail; $(BIN)/python -m tests.env $(BIN)/python manage.py spectacular --format openapi-json \
+	  | $(BIN)/python clients/python/generate.py /dev/stdin
 
 chaos-long: $(READY) ## the failure tests with a Valkey restored to a copy a minute old
 	@FAREBOX_COPY_AGE_SECONDS=60 $(BIN)/python -m tests.run --suite chaos -k restored

@@ -61,7 +61,7 @@ def test_the_client_has_every_operation_of_the_schema_and_no_other() -> None:
     wanted = {name: module.formatted(name, text) for name, text in module.resources_of(schema()).items()}
     kept = {path.name: path.read_text() for path in folder.glob("*.py")}
     drifted = {name for name in wanted.keys() | kept.keys() if wanted.get(name) != kept.get(name)}
-    assert drifted == set(), "run clients/python/generate.py, see its README"
+    assert drifted == set(), "run `make client`"
 
 
 def test_every_resource_has_an_example_and_both_kinds_of_client_have_every_resource() -> None:

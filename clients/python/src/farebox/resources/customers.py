@@ -39,6 +39,16 @@ class CustomerOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedOut:
+    """An erased customer."""
+
+    id: str
+    erased_at: datetime
+    pending: bool
+    more: dict[str, Any] = field(default_factory=dict)  # what this version does not know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOut:
     """What became of every line."""
 
@@ -203,6 +213,23 @@ class Customers:
         )
         return cast("CustomerOut", self._sender.call(ask, CustomerOut))
 
+    def erase(
+        self, customer_id: str, *, force: bool | Unset = UNSET, idempotency_key: str | None = None
+    ) -> ErasedOut:
+        """Erase a customer: who it was goes, amounts and rows stay. 409 names what has to end first."""
+        ask = Ask(
+            "POST",
+            f"/api/v1/customers/{quote(customer_id, safe='')}/erase",
+            body=given(force=force),
+            idempotency_key=idempotency_key,
+        )
+        return cast("ErasedOut", self._sender.call(ask, ErasedOut))
+
+    def export(self, customer_id: str) -> dict[str, Any]:
+        """Download all that is held about a customer as one JSON document; it is an audit entry."""
+        ask = Ask("GET", f"/api/v1/customers/{quote(customer_id, safe='')}/export")
+        return cast("dict[str, Any]", self._sender.call(ask, dict[str, Any]))
+
 
 class AsyncCustomers:
     """The resource customers, async."""
@@ -336,3 +363,20 @@ class AsyncCustomers:
             ),
         )
         return cast("CustomerOut", await self._sender.call(ask, CustomerOut))
+
+    async def erase(
+        self, customer_id: str, *, force: bool | Unset = UNSET, idempotency_key: str | None = None
+    ) -> ErasedOut:
+        """Erase a customer: who it was goes, amounts and rows stay. 409 names what has to end first."""
+        ask = Ask(
+            "POST",
+            f"/api/v1/customers/{quote(customer_id, safe='')}/erase",
+            body=given(force=force),
+            idempotency_key=idempotency_key,
+        )
+        return cast("ErasedOut", await self._sender.call(ask, ErasedOut))
+
+    async def export(self, customer_id: str) -> dict[str, Any]:
+        """Download all that is held about a customer as one JSON document; it is an audit entry."""
+        ask = Ask("GET", f"/api/v1/customers/{quote(customer_id, safe='')}/export")
+        return cast("dict[str, Any]", await self._sender.call(ask, dict[str, Any]))
