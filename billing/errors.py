@@ -3,6 +3,7 @@
 BillingError
 ├── LedgerAway       PostgreSQL cannot take rows now: wait and go on
 ├── Unbookable       PostgreSQL refuses these very rows: find the poisoned one and book the others
+├── ErasurePending   a customer cannot be erased yet; names what has not ended
 └── StripeFailed     Stripe did not do what was asked; carries its answer in our words
     └── NotConnected     there is no connection that could be used
 """
@@ -11,9 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tenants.errors import TenantsError
+from tenants.errors import TenantsError, WrongState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from billing.erasing.pending import Pending
     from billing.stripe.outcomes import Outcome
 
 
@@ -33,6 +37,17 @@ class Unbookable(BillingError):
     """PostgreSQL refuses these rows because of what is in them."""
 
     code = "unbookable"
+
+
+class ErasurePending(BillingError, WrongState):
+    """A customer cannot be erased yet: something of it has not ended."""
+
+    code = "erasure_pending"
+
+    def __init__(self, pending: Sequence[Pending]) -> None:
+        self.pending = list(pending)
+        named = "; ".join(f"{each.what}: {', '.join(each.ids[:5])} ({len(each.ids)})" for each in pending)
+        super().__init__(f"the customer is shut, but this has not ended: {named}")
 
 
 class StripeFailed(BillingError, TenantsError):

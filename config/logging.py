@@ -12,12 +12,18 @@ from typing import Any
 _SECRET = re.compile(
     r"(fbx_[a-z]{2}_(?:live|test)_[0-9a-z]{16}_)[0-9a-z]+|\b((?:sk|rk|whsec|gsk|xai)[-_])[\w-]{8,}|(Bearer )\S+"
 )
+# Who a tenant's customer is: the tail of an address, and what PostgreSQL quotes of a row that it refused.
+_PERSONAL = re.compile(
+    r"(/customers/by-external-id/)[^\s\"\\]+|(Key \([^)]*\)=\()[^)]*|(Failing row contains \()[^\n\\]*"
+)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def redact(text: str) -> str:
-    """Strike out credentials, keeping the public prefix that tells which one it was."""
-    return _SECRET.sub(lambda match: f"{match[1] or match[2] or match[3]}[redacted]", text)
+    """Strike out credentials and who a customer is, keeping the public prefix that tells which one it was."""
+    for pattern in (_SECRET, _PERSONAL):
+        text = pattern.sub(lambda match: f"{match[1] or match[2] or match[3]}[redacted]", text)
+    return text
 
 
 class JsonFormatter(logging.Formatter):

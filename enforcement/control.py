@@ -28,6 +28,7 @@ from enforcement.errors import ShardClosed
 from enforcement.hold_records import read_holds
 from enforcement.keys import Scope, deadlines_key, shard_key
 from enforcement.policies import BudgetRef, CustomerPolicy, KeyPolicy, TenantPolicy, encode_policy
+from metering.ids import external_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Control:
         """Publish a customer's policy and put it in the customer index. False when a newer one is in force."""
         body = encode_policy(policy)
         call = publish_customer_call(
-            scope, policy.customer_id, external_id=external_id, version=version, body=body
+            scope, policy.customer_id, digest=external_digest(external_id), version=version, body=body
         )
         return self._is(call, "published")
 

@@ -25,7 +25,6 @@ from enforcement.decisions import Balance, WindowBalance
 from enforcement.hold_calls import HoldRef
 from enforcement.keys import Scope, deadlines_key, shard_key, usage_key, wanted_key
 from enforcement.policies import BudgetRef
-from metering.ids import external_digest
 from metering.money import LIMIT_NANOUSD_MAX
 
 # An outbox message that loads a budget may be this late and still find that the budget was removed.
@@ -103,11 +102,11 @@ def publish_call(scope: Scope, policy_key: str, *, version: int, body: bytes) ->
 
 
 def publish_customer_call(
-    scope: Scope, customer_id: str, *, external_id: str, version: int, body: bytes
+    scope: Scope, customer_id: str, *, digest: str, version: int, body: bytes
 ) -> ControlCall:
     """Put a customer's policy and its entry in the tenant's customer index."""
     keys = (scope.customer_policy(customer_id), scope.customers())
-    return ControlCall(PUBLISH, scope.shard, keys, (version, body, external_digest(external_id), customer_id))
+    return ControlCall(PUBLISH, scope.shard, keys, (version, body, digest, customer_id))
 
 
 def set_default_call(

@@ -63,7 +63,7 @@ def calls_of_customer(customer: Customer) -> Iterator[ControlCall]:
     yield publish_customer_call(
         scope_of(customer),
         customer.pk,
-        external_id=customer.external_id,
+        digest=customer.external_digest,
         version=customer.version,
         body=encode_policy(policy),
     )

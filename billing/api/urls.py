@@ -6,6 +6,7 @@ from django.urls import path
 
 from billing.api import (
     calibration,
+    customer_data,
     dunning,
     holds,
     ledger,
@@ -22,6 +23,8 @@ from billing.api import (
 )
 
 urlpatterns = [
+    path("v1/customers/<str:customer_id>/export", customer_data.CustomerExportView.as_view()),
+    path("v1/customers/<str:customer_id>/erase", customer_data.CustomerEraseView.as_view()),
     path("v1/requests", views.RequestsView.as_view()),
     path("v1/requests/<str:request_id>", views.RequestView.as_view()),
     path("v1/ledger", ledger.RowsView.as_view()),

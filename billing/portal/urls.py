@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.portal.views import (
     customer,
+    customer_data,
     dunning,
     margin,
     overview,
@@ -25,6 +26,8 @@ urlpatterns = [
     at("", overview.overview, "overview"),
     *tenants_urlpatterns,
     at("customers/<str:customer_id>/", customer.customer, "customer"),
+    at("customers/<str:customer_id>/data/", customer_data.customer_data, "customer_data"),
+    at("customers/<str:customer_id>/data/file/", customer_data.customer_file, "customer_file"),
     at("customers/<str:customer_id>/live/", customer.customer_live, "customer_live"),
     at("requests/", requests.requests, "requests"),
     at("requests/<str:request_id>/", requests.one_request, "request"),

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from tenants import rules
 from tenants.actions.recording import Actor, Change, Trail, shown
-from tenants.errors import AlreadyExists, InvalidInput
+from tenants.errors import AlreadyExists, InvalidInput, WrongState
 from tenants.models import Customer, Outbox, Tenant
 from tenants.versions import next_version
 
@@ -53,6 +53,10 @@ def upsert_customer(
     checked = rules.checked(RULES, values or {}, noun="a customer")
     rules.external_id(external_id)
     trail = Trail(tenant, mode, actor)
+    if Customer.objects.filter(
+        pk=Customer.id_for(tenant.pk, mode, external_id), erased_at__isnull=False
+    ).exists():
+        raise WrongState("the customer of this external id was erased; make one with another id")
     # The version is taken before the row exists: nobody can change a row that nobody sees.
     row, created = Customer.objects.get_or_create(
         tenant=tenant,
@@ -80,6 +84,8 @@ def change_customer(*, customer: Customer, actor: Actor, values: Mapping[str, An
         raise InvalidInput("external_id", "external_id never changes; make another customer")
     checked = rules.checked(RULES, values, noun="a customer")
     row = lock_customer(customer)
+    if row.erased_at is not None:
+        raise WrongState("the customer was erased; nothing about it changes any more")
     before = shown(row, *checked)
     for field, value in checked.items():
         setattr(row, field, value)

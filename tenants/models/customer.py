@@ -7,8 +7,11 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from metering.ids import derived_id
+from metering.ids import derived_id, external_digest
 from tenants.models.scoping import Mode, ScopedQuerySet
+
+# What stands before the digest of an erased customer's external id.
+ERASED_MARK = "erased-"
 
 
 class Customer(models.Model):
@@ -74,6 +77,13 @@ class Customer(models.Model):
     def is_admitted(self) -> bool:
         """Whether its calls are admitted: neither a person nor a restriction suspends it."""
         return self.state == self.State.ACTIVE and not self.restricted_suspended
+
+    @property
+    def external_digest(self) -> str:
+        """What Redis knows its external id by; of an erased one nothing else is left, and keeps calls out."""
+        if self.erased_at is not None:
+            return self.external_id.removeprefix(ERASED_MARK)
+        return external_digest(self.external_id)
 
     @staticmethod
     def id_for(tenant_id: str, mode: str, external_id: str) -> str:

@@ -35,6 +35,7 @@ class Right(StrEnum):
     BILLING = "set up billing through Stripe"
     MEMBERS = "manage members"
     AUDIT = "read the audit log"
+    DATA = "take out and erase customers' data"
 
 
 _ROLE = Member.Role
@@ -48,6 +49,7 @@ RIGHTS: dict[Right, frozenset[str]] = {
     Right.BILLING: frozenset({_ROLE.OWNER, _ROLE.ADMIN, _ROLE.FINANCE}),
     Right.MEMBERS: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
     Right.AUDIT: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
+    Right.DATA: frozenset({_ROLE.OWNER, _ROLE.ADMIN}),
 }
 
 
@@ -94,7 +96,7 @@ class Desk:
                 raise PermissionDenied(f"Your role, {self.member.role}, may not {right}.")
 
 
-DeskView = Callable[..., HttpResponse]
+DeskView = Callable[..., Any]  # a page, or a file that streams
 
 
 def at_desk(*rights: Right) -> Callable[[DeskView], Callable[..., HttpResponse]]:

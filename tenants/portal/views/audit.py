@@ -6,7 +6,6 @@ import json
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from tenants.actions.recording import note_export
@@ -30,7 +29,7 @@ def audit(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 @at_desk(Right.AUDIT)
 @require_safe
-def audit_file(request: HttpRequest, desk: Desk) -> HttpResponseBase:
+def audit_file(request: HttpRequest, desk: Desk) -> StreamingHttpResponse:
     """Download audit entries as CSV; the download is an entry itself."""
     rows = entries_of(desk.tenant, desk.mode, _wanted(request))
     note_export(desk.tenant, desk.mode, desk.actor, "audit_log")

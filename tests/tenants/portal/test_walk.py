@@ -33,6 +33,8 @@ NEEDS = {
     "account_counting": (Right.ACCOUNTS,),
     "account_default": (Right.ACCOUNTS,),
     "account_remove": (Right.ACCOUNTS,),
+    "customer_data": (Right.DATA,),
+    "customer_file": (Right.DATA,),
     "audit": (Right.AUDIT,),
     "audit_file": (Right.AUDIT,),
     "member_role": (Right.MEMBERS,),
