@@ -39,7 +39,9 @@ def look_for_a_day() -> None:
     """Look at what is open now and a day later: absence counts once it lasted."""
     now = timezone.now()
     look_at_spans(now)
-    look_at_spans(now + ABSENT_FOR + timedelta(minutes=1))
+    since = now - ABSENT_FOR - timedelta(minutes=1)
+    Push.objects.exclude(absent_since=None).update(absent_since=since)
+    look_at_spans(now)
 
 
 def standing() -> list[tuple[str, int]]:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-import redis
-from django.core import signing
 from django.db import DatabaseError, transaction
-from django.test import Client
-from django.utils import timezone
-from rest_framework.test import APIClient
 
 from billing.errors import NotConnected, StripeFailed
 from billing.incoming.inbox import Busy
 from billing.models import PrepaidBudget, PrepaidEntry, StripeConnection, TopUp
-from billing.prepaid import links
 from billing.prepaid.crediting import sync_living, sync_top_up
 from billing.prepaid.opening import close_prepaid, open_prepaid
 from billing.prepaid.topping_up import PAGES_AN_HOUR_MAX, start_top_up
@@ -29,63 +22,14 @@ from billing.stripe.connecting import connect
 from billing.stripe.gateway import Gateway
 from billing.stripe.keys import gateway_of
 from billing.stripe.mapping import map_customer
-from metering.money import format_usd, parse_usd
 from tenants.actions.budgets import archive_budget, change_limit
 from tenants.errors import AlreadyExists, InvalidInput, WrongState
-from tenants.models import AuditEntry, Budget
-from tenants.publishing import shared_control
-from tests.billing.stripe.conftest import Stripe
+from tenants.models import AuditEntry
 from tests.billing.stripe.deliveries import deliver, give_secret, snapshot, work_off
+from tests.billing.stripe.wallet import Wallet, wallet
 from tests.factories import ACTOR, Holding
-from tests.people import browser_of, make_member, text_of
 
-
-@dataclass
-class Wallet:
-    """Acme's customer, who pays first, and the stand-in at which it pays."""
-
-    prepaid: PrepaidBudget
-    connection: StripeConnection
-    stripe: Stripe
-
-    def start(self, amount: str = "10.00") -> TopUp:
-        return start_top_up(
-            prepaid=self.prepaid,
-            actor=ACTOR,
-            amount_nanousd=int(parse_usd(amount)),
-            return_url="https://a.example/",
-        )
-
-    def pay(self, top_up: TopUp, do: str = "pay", **how: Any) -> None:
-        self.stripe.sim("checkout", session=top_up.session_id, do=do, **how)
-
-    def buy(self, amount: str = "10.00") -> TopUp:
-        """A payment by card, arrived and credited."""
-        top_up = self.start(amount)
-        self.pay(top_up)
-        return sync_top_up(top_up)
-
-    def refund(self, top_up: TopUp, cents: int) -> str:
-        told = self.stripe.post("/v1/refunds", payment_intent=top_up.payment_intent_id, amount=cents)
-        return str(told["id"])
-
-    @property
-    def limit(self) -> str:
-        return format_usd(Budget.objects.get(pk=self.prepaid.budget_id).limit_nanousd)
-
-    @property
-    def entries(self) -> list[tuple[str, str]]:
-        rows = PrepaidEntry.objects.order_by("pk").values_list("kind", "amount_nanousd")
-        return [(kind, format_usd(amount)) for kind, amount in rows]
-
-
-@pytest.fixture
-def wallet(
-    connection: StripeConnection, acme: Holding, here: Stripe, redis_client: redis.Redis
-) -> Iterator[Wallet]:
-    shared_control.cache_clear()
-    yield Wallet(open_prepaid(customer=acme.customer, actor=ACTOR).row, connection, here)
-    shared_control.cache_clear()
+__all__ = ["wallet"]
 
 
 def test_who_pays_first_has_nothing_until_it_has_paid(wallet: Wallet, acme: Holding) -> None:
@@ -330,88 +274,6 @@ def test_who_is_known_at_stripe_pays_as_that_customer(wallet: Wallet, acme: Hold
     map_customer(connection=wallet.connection, customer=acme.customer, actor=ACTOR, stripe_customer_id=buyer)
     top_up = wallet.buy()
     assert payments.checkout(gateway_of(wallet.connection), top_up.session_id).customer_id == buyer
-
-
-# By API, in the portal, and by link
-
-
-@pytest.fixture
-def api(acme: Holding) -> APIClient:
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {acme.api_key}")
-    return client
-
-
-def test_credit_by_api_from_opening_to_its_history(
-    connection: StripeConnection, here: Stripe, acme: Holding, api: APIClient, redis_client: redis.Redis
-) -> None:
-    own = f"/api/v1/billing/prepaid/{acme.customer.pk}"
-    wanted = {"customer": acme.customer.pk, "amount_usd": "25.00"}
-    assert api.get(own).status_code == 404
-    refused = api.post("/api/v1/billing/top-ups", wanted, format="json")
-    assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
-    assert api.post(own).status_code in {201, 202}
-    made = api.post("/api/v1/billing/top-ups", wanted, format="json")
-    assert (made.status_code, made.json()["status"], made.json()["amount_usd"]) == (201, "open", "25.00")
-    here.sim("checkout", session=TopUp.objects.get().session_id, do="pay")
-    sync_living()
-    assert api.get(f"/api/v1/billing/top-ups/{made.json()['id']}").json()["status"] == "paid"
-    told = api.get(own).json()
-    assert (told["credit_usd"], told["state"]) == ("25.00", "active")
-    [entry] = api.get(f"{own}/entries").json()["data"]
-    assert (entry["kind"], entry["amount_usd"], entry["top_up"]) == ("payment", "25.00", made.json()["id"])
-    assert "/top-up/" in api.post(f"{own}/link", {"days": 3}, format="json").json()["url"]
-    assert api.delete(own).json()["state"] == "closed"
-    listed = api.get("/api/v1/billing/top-ups", {"customer": acme.customer.pk}).json()["data"]
-    assert [row["id"] for row in listed] == [made.json()["id"]]
-
-
-def test_by_link_a_customer_sees_its_credit_and_pays_without_an_account(wallet: Wallet) -> None:
-    path = links.make_link(wallet.prepaid).url.removeprefix("http://127.0.0.1:8000")
-    client = Client()
-    shown = client.get(path)
-    assert (shown.status_code, shown["Referrer-Policy"]) == (200, "same-origin")
-    ready = text_of(client.post(path, {"amount_usd": "12.50"}))
-    top_up = TopUp.objects.get()
-    assert f'href="{top_up.url}"' in ready
-    wallet.pay(top_up)
-    assert "Thank you" in text_of(client.get(path + "paid/"))
-    assert wallet.limit == "0.00"  # coming back proves nothing
-    sync_living()
-    page = text_of(client.get(path))
-    assert "$12.50" in page
-    assert top_up.session_id not in page
-    assert client.post(path, {"amount_usd": "-1"}).status_code == 422
-
-
-def test_a_link_that_is_over_forged_or_anothers_opens_nothing(wallet: Wallet) -> None:
-    past = signing.dumps([wallet.prepaid.pk, int(timezone.now().timestamp()) - 1], salt=links.SALT)
-    other = signing.dumps([wallet.prepaid.pk, int(timezone.now().timestamp()) + 60], salt="something.else")
-    good = links.make_link(wallet.prepaid).url.rstrip("/").rpartition("/")[2]
-    assert links.find_by_link(good) == wallet.prepaid
-    for token in (past, other, good[:-1] + ("A" if good[-1] != "A" else "B"), "x", "a:b:c"):
-        for path in (f"/top-up/{token}/", f"/top-up/{token}/paid/"):
-            assert Client().get(path).status_code == 404
-    close_prepaid(prepaid=wallet.prepaid, actor=ACTOR)
-    assert links.find_by_link(good) is None
-
-
-def test_the_portal_opens_shows_and_ends_paying_first(
-    connection: StripeConnection, acme: Holding, redis_client: redis.Redis
-) -> None:
-    browser, ids = browser_of(make_member(acme.tenant)), {"customer_id": acme.customer.pk}
-    assert "does not pay first" in text_of(browser.get("prepaid", **ids))
-    browser.post("prepaid_act", {"do": "open"}, **ids)
-    assert "/top-up/" in text_of(browser.post("prepaid", {"days": "5"}, **ids))
-    assert browser.post("prepaid", {"days": "500"}, **ids).status_code == 422
-    assert "Nothing was paid yet" in text_of(browser.get("prepaid", **ids))
-    browser.post("prepaid_act", {"do": "close"}, **ids)
-    assert "ended" in text_of(browser.get("prepaid", **ids))
-    viewer = browser_of(make_member(acme.tenant, role="viewer"))
-    assert [viewer.get("prepaid", **ids).status_code, viewer.post("prepaid_act", **ids).status_code] == [
-        200,
-        403,
-    ]
 
 
 def test_another_tenants_event_credits_nothing(wallet: Wallet, globex: Holding) -> None:
