@@ -32,9 +32,11 @@ BEGIN
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
     RETURN true;
 END $$;
-"""
+"""  # noqa: S608  # the roles' names out of the settings
 
 
 class Migration(migrations.Migration):
+    """Makes the function anew."""
+
     dependencies = [("billing", "0011_ledger_later_truths")]
     operations = [migrations.RunSQL(ENSURE_MONTH, migrations.RunSQL.noop)]
