@@ -56,7 +56,7 @@ NEXT_STEPS: dict[str, str] = {
     State.HELD: "It waits for you: see the reason. Nothing is lost meanwhile.",
     State.REJECTED: "Stripe refused it after taking it in. Mend the reason; it is replaced once its minute is empty.",
     State.FAILED: "It will be refused as it stands. Tell the operator of this installation.",
-    State.VOID: "Nothing: another push stands for it.",
+    State.VOID: "Nothing: another push stands for it, or it was paid for before.",
 }
 REASONS: dict[str, str] = {
     "unmapped": "the customer has no counterpart at Stripe: map it",
