@@ -126,7 +126,7 @@ def _verify_chain(
             found = judge_link(link, after=after or (link.number - 1, link.previous))
             places = [place for place, each in enumerate(link.event_ids) if _is_checked(each, selected)]
             found += judge_rows(link, places, rows)
-            result.findings += found[: FOUND_MAX - len(result.findings)]
+            result.findings += found[: max(0, FOUND_MAX - len(result.findings))]
             result.links += 1
             result.rows += len(places)
             if link.digest in selected.expected:
@@ -182,18 +182,27 @@ def _batches(links: Iterable[Link]) -> Iterator[list[Link]]:
 
 
 def _booked(links: Sequence[Link], selected: Selected) -> dict[str, BookedRow]:
-    wanted = [each for link in links for each in link.event_ids if _is_checked(each, selected)]
+    ids = [each for link in links for each in link.event_ids if _is_checked(each, selected)]
+    months = {event_id: month for event_id in ids if (month := _month(event_id))}
     # Not Django's cursor: that one writes values into the statement and reads bytes as hex.
     with psycopg.Cursor[tuple[Any, ...]](connections["default"].connection) as cursor:
-        cursor.execute(_ROWS, [wanted, [month_of(each) for each in wanted]], binary=True)
+        cursor.execute(_ROWS, [list(months), list(months.values())], binary=True)
         return {event_id: BookedRow(row, (epoch, seq)) for event_id, row, epoch, seq in cursor}
 
 
 def _is_checked(event_id: str, selected: Selected) -> bool:
     if selected.month is None and not selected.detached:
         return True
-    month = month_of(event_id)
+    month = _month(event_id)
     return month not in selected.detached and selected.month in (None, month)
+
+
+def _month(event_id: str) -> date | None:
+    """An event's month; None for an id that was written over: no row has it, so it is missing."""
+    try:
+        return month_of(event_id)
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _is_selected(selected: Selected, tenant_id: str, mode: str) -> bool:

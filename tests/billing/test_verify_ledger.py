@@ -140,6 +140,12 @@ def test_a_link_that_changed_or_is_gone_is_named(booked: list[str]) -> None:
     assert (f"{GLOBEX} test", 3, "links 2 to 2 are missing") in details
 
 
+def test_an_id_that_was_written_over_is_a_missing_row(booked: list[str]) -> None:
+    tamper("UPDATE ledger_link SET event_ids[2] = '!' WHERE tenant_id = %s AND number = 2", ACME)
+
+    assert rows_found() == [("missing", 2, "!"), ("extra", 0, booked[6])]
+
+
 def test_a_link_rewritten_with_its_row_breaks_the_next(booked: list[str]) -> None:
     tamper("UPDATE ledger_row SET charge_nanousd = 0 WHERE event_id = %s", booked[0])
     tamper(
