@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from billing.ledger.billable import Who, charged_by_customer
 from billing.models import BillingCursor, PeriodInvoice, Push, ReconRow, Unsealed
@@ -50,6 +50,8 @@ class Sums:
     invoiced_units: int = 0
     underway_units: int = 0
     held_units: int = 0
+    # Paid beforehand, so never sent.
+    prepaid_units: int = 0
 
     @property
     def carry_atto(self) -> int:
@@ -64,6 +66,7 @@ class Sums:
             "cumulative_atto": str(self.cumulative_atto), "carry_atto": str(self.carry_atto),
             "unit_atto": str(self.unit_atto), "invoiced_units": self.invoiced_units,
             "underway_units": self.underway_units, "held_units": self.held_units,
+            "prepaid_units": self.prepaid_units,
         }  # fmt: skip
 
 
@@ -104,26 +107,33 @@ def _unsealed(who: Who) -> dict[str, int]:
 
 
 def _sums(tenant: Tenant, mode: str, names: dict[str, str]) -> list[Sums]:
-    pushes = Push.objects.for_scope(tenant, mode).filter(fixes=None).exclude(state=Push.State.VOID).order_by()
+    pushes = _standing_pushes(tenant, mode)
     closed = Q(customer__period_close__closed_until__gt=F("stamp_at"), state__in=_TAKEN)
     rows = pushes.values_list("customer_id", "currency").annotate(
         invoiced=Sum("value_units", filter=closed, default=0),
         underway=Sum("value_units", filter=Q(state__in=[*_TAKEN, *Push.SENDABLE]) & ~closed, default=0),
         held=Sum("value_units", filter=Q(state__in=[Push.State.HELD, *Push.IN_DOUBT]), default=0),
+        prepaid=Sum("value_units", filter=Q(state=Push.State.VOID), default=0),
     )
     where = {(customer_id, currency): units for customer_id, currency, *units in rows}
     found = []
     for cursor in BillingCursor.objects.for_scope(tenant, mode).order_by("customer_id", "currency"):
-        invoiced, underway, held = where.get((cursor.customer_id, cursor.currency), (0, 0, 0))
+        invoiced, underway, held, prepaid = where.get((cursor.customer_id, cursor.currency), (0, 0, 0, 0))
         unit_atto = unit_atto_of(cursor.currency, unit_minor_of(cursor.currency))
         found.append(
             Sums(
                 names[cursor.customer_id], cursor.currency, unit_atto, int(cursor.sealed_nanousd),
                 int(cursor.cumulative_atto), int(cursor.pushed_atto), invoiced_units=invoiced,
-                underway_units=underway, held_units=held,
+                underway_units=underway, held_units=held, prepaid_units=prepaid,
             )
         )  # fmt: skip
     return found
+
+
+def _standing_pushes(tenant: Tenant, mode: str) -> QuerySet[Push]:
+    """Every push that stands for money once: not what another stands for, nor a delta that a person sent."""
+    rows = Push.objects.for_scope(tenant, mode).filter(fixes=None).order_by()
+    return rows.exclude(state=Push.State.VOID, replaced_by__isnull=False)
 
 
 def _books_against_sealed(found: Standing, names: dict[str, str]) -> list[Difference]:
@@ -144,7 +154,7 @@ def _books_against_sealed(found: Standing, names: dict[str, str]) -> list[Differ
 
 def _cursors_against_pushes(tenant: Tenant, mode: str, names: dict[str, str]) -> list[Difference]:
     """What a cursor says was pushed is what its pushes come to."""
-    pushes = Push.objects.for_scope(tenant, mode).filter(fixes=None).exclude(state=Push.State.VOID).order_by()
+    pushes = _standing_pushes(tenant, mode)
     worth: defaultdict[tuple[str, str, str], int] = defaultdict(int)
     rows = pushes.values_list("customer_id", "line", "currency", "unit_minor").annotate(
         units=Sum("value_units")

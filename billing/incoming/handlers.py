@@ -11,6 +11,7 @@ from billing.models import CustomerMap, StripeConnection, StripeEvent, TopUp
 from billing.prepaid.crediting import sync_top_up
 from billing.stripe import payments
 from billing.stripe.gateway import Gateway
+from billing.stripe.invoices import on_draft, on_finalized
 from billing.stripe.keys import gateway_of
 from billing.stripe.mapping import refresh_mapping
 from billing.stripe.outcomes import Verdict
@@ -47,6 +48,8 @@ def _subscription(event: StripeEvent) -> bool:
 
 def _invoice(event: StripeEvent) -> bool:
     found = _gateway(event).invoice(event.object_id)
+    # What it is now decides, not which event told of it.
+    (on_draft if found.status == "draft" else on_finalized)(event.connection, found.id)
     return look_at_customer(event.connection, found.customer_id)
 
 
