@@ -129,7 +129,7 @@ class HoldSettleView(HoldViewBase):
         given.is_valid(raise_exception=True)
         values: dict[str, Any] = dict(given.validated_data)
         told = ending.Told(_now_ms(), cost_nanousd=values.pop("cost_usd", None), **values)
-        return self.ended(hold_id, ending.settle_hold(facts, told))
+        return self.ended(hold_id, ending.settle_hold(self.tenant, facts, told))
 
 
 class HoldReleaseView(HoldViewBase):

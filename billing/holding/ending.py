@@ -28,6 +28,7 @@ from tenants.actions.recording import Actor
 from tenants.base_books import PriceShelf
 from tenants.errors import InvalidInput, WrongState
 from tenants.models import AuditEntry, Tenant
+from tenants.pricing.books import tenant_book
 from tenants.publishing import shared_control
 
 # A hold's row is of the month it was born in, and its Idempotency-Key is kept for a day: none lives longer.
@@ -47,7 +48,7 @@ class Told:
     upstream_request_id: str = ""
 
 
-def settle_hold(facts: HoldFacts, told: Told) -> HOW:
+def settle_hold(tenant: Tenant, facts: HoldFacts, told: Told) -> HOW:
     """Book what a call cost, in full, also beyond its quote; after an expiry the difference follows as a correction.
 
     Raises: WrongState for a hold that is no API hold or ended otherwise; InvalidInput for usage without a price;
@@ -56,9 +57,10 @@ def settle_hold(facts: HoldFacts, told: Told) -> HOW:
     event = _event_of(facts)
     if event.dialect != API_DIALECT:
         raise WrongState("this hold is a proxy's: it is settled by what its provider reports")
-    cost_nanousd = _cost_of(event, told)
+    price_id, cost_nanousd = _cost_of(tenant, facts.ref.scope.mode, event, told)
     done = msgspec.structs.replace(
         event,
+        price_id=price_id,
         ended_ms=told.ended_ms,
         end="complete" if told.cost_nanousd is None else "resolved",
         usage=dict(told.usage or {}),
@@ -149,19 +151,24 @@ def _event_of(facts: HoldFacts) -> EventBody:
     return body_of_row(row, tags_of([row]).get(row.tag_set_id, {}))
 
 
-def _cost_of(event: EventBody, told: Told) -> int:
+def _cost_of(tenant: Tenant, mode: str, event: EventBody, told: Told) -> tuple[str, int]:
+    """Work out what the call cost. Returns: the price's id, and the cost. Raises: InvalidInput."""
     if told.cost_nanousd is not None:
-        return told.cost_nanousd
+        return event.price_id, told.cost_nanousd
     tokens = {f"{name}_tokens": (told.usage or {}).get(name, 0) for name in TOKEN_BUCKETS}
     usage = Usage(**tokens, extras=tuple((told.extras or {}).items()))
     try:
-        return cost_of(usage, _price_of(event))
+        price = _price_of(tenant, mode, event, told.response_model)
+        return price.price_id, cost_of(usage, price)
     except UnpricedModel as error:
         raise InvalidInput("usage", f"{error}; send cost_usd instead") from error
 
 
-def _price_of(event: EventBody) -> Price:
-    """The price of the hold's reserve. Raises: UnpricedModel where its id is kept nowhere."""
+def _price_of(tenant: Tenant, mode: str, event: EventBody, answered: str) -> Price:
+    """The price of the hold's reserve, or of the model that answered where that is another. Raises: UnpricedModel."""
+    if answered not in ("", event.model):
+        book = tenant_book(tenant, mode)
+        return book.find_answered(event.provider, event.model, answered, event.started_ms)
     shelf = PriceShelf()
     shelf.fetch([event.price_id])
     price = shelf.find(event.price_id)

@@ -122,6 +122,19 @@ def test_a_known_cost_is_charged_by_the_holds_markup(office: Office) -> None:
     assert (done["cost_usd"], done["charge_usd"]) == ("1.00", "1.20")
 
 
+def test_usage_is_priced_by_the_model_that_answered(office: Office) -> None:
+    office.client.put(
+        "/api/v1/prices/openai/sim-other",
+        {"input_usd_per_mtok": "0.5", "output_usd_per_mtok": "1"},
+        format="json",
+    )
+    told = {"usage": {"input": MILLION}, "response_model": "sim-other"}
+    done = office.post(f"/{office.hold().json()['id']}/settle", told).json()
+    assert done["cost_usd"] == "0.50"
+    [row] = office.rows()
+    assert row.price_id != office.client.get("/api/v1/prices/openai/sim-mini").json()["id"]
+
+
 def test_what_does_not_fit_is_refused_with_the_numbers_of_the_proxy(office: Office) -> None:
     answer = office.hold(input_tokens_max=60 * MILLION)
     body = answer.json()
