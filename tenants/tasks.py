@@ -9,6 +9,7 @@ from celery import shared_task
 from celery.schedules import crontab
 from django.contrib.sessions.backends.db import SessionStore
 
+from tenants.actions.closing import forget_what_is_due
 from tenants.api.idempotency import drop_old_answers
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,9 @@ BEAT: dict[str, dict[str, Any]] = {
 
 @shared_task(name="tenants.forget")
 def forget() -> None:
-    """Drop answers kept for an Idempotency-Key past their day, and sessions past their end."""
+    """Drop answers kept for an Idempotency-Key past their day, sessions past their end, what tenants keep no longer."""
     answers = drop_old_answers()
     SessionStore.clear_expired()
-    if answers:
-        log.info("tenants.forgot", extra={"answers": answers})
+    kept_no_longer = forget_what_is_due()
+    if answers or kept_no_longer:
+        log.info("tenants.forgot", extra={"answers": answers, "kept_no_longer": kept_no_longer})

@@ -114,6 +114,7 @@ BODIES: dict[str, Any] = {
     "post billing/reconciliation/<str:recon_id>/fix": lambda desk: {"units": 5},
     "post billing/exchange-rates": lambda desk: {"currency": "eur", "day": "2026-11-01", "rate": "0.9"},
     "put billing/push-destinations": lambda desk: {"url": "https://hooks.example/usage"},
+    "put retention": lambda desk: {"audit_kept_days": 9, "tags_kept_days": 9},
     "put markup": lambda desk: {"markup_percent": "50"},
     "post stopped-models/<str:stop_id>/resume": lambda desk: {},
     "post holds": lambda desk: hold_for(desk.holding),
@@ -175,7 +176,9 @@ def _furnish(tenant: Tenant, mode: Mode, streams: Streams) -> Desk:
     push = make_push(meter, mapping)
     make_top_up(mapping)
     recon = make_recon_row(push)
-    return Desk(holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping, push, recon.pk)
+    return Desk(
+        holding, mode, owner, invited.row, request_id, event_id, stop.row.pk, meter, mapping, push, recon.pk
+    )
 
 
 def _with_hold(desk: Desk) -> Desk:

@@ -14,6 +14,7 @@ from tenants.api import (
     openapi,
     prices,
     provider_accounts,
+    retention,
     tenant,
 )
 
@@ -44,6 +45,7 @@ urlpatterns = [
     path("v1/markup", tenant.MarkupView.as_view()),
     path("v1/tenant", tenant.TenantView.as_view()),
     path("v1/settings", tenant.SettingsView.as_view()),
+    path("v1/retention", retention.RetentionView.as_view()),
     path("v1/audit-log", audit.AuditLogView.as_view()),
     path("v1/audit-log/export", audit.AuditExportView.as_view()),
 ]

@@ -96,7 +96,7 @@ class Desk:
                 raise PermissionDenied(f"Your role, {self.member.role}, may not {right}.")
 
 
-DeskView = Callable[..., Any]  # a page, or a file that streams
+DeskView = Callable[..., HttpResponse]
 
 
 def at_desk(*rights: Right) -> Callable[[DeskView], Callable[..., HttpResponse]]:

@@ -142,7 +142,7 @@ def _redis(client: redis.Redis) -> bytes:
     found = b""
     for key in client.scan_iter("*"):
         kind = client.type(key)
-        read: dict[bytes, Callable[[Any], Any]] = {
+        read: dict[Any, Callable[[Any], Any]] = {
             b"hash": client.hgetall, b"string": client.get, b"stream": client.xrange, b"set": client.smembers,
             b"zset": lambda name: client.zrange(name, 0, -1), b"list": lambda name: client.lrange(name, 0, -1),
         }  # fmt: skip
@@ -215,6 +215,7 @@ def test_what_has_not_ended_is_named_and_the_customer_is_shut_meanwhile(
     assert Customer.objects.get(pk=person.pk).external_id == EXTERNAL_ID
     assert _erase(api, person, force=True).status_code == 200
     entry = AuditEntry.objects.get(action="customer.erase", object_id=person.pk)
+    assert entry.after is not None
     assert set(entry.after["given_up"]) == {"unresolved_rows", "unsealed_usage", "entries_kept_for_an_hour"}
 
 
