@@ -11,6 +11,8 @@ from playwright.sync_api import Page
 
 SERIOUS = ("serious", "critical")
 TABS_MAX = 400
+# Links that end so bring a file, no page.
+DOWNLOAD = "/file/"
 _IDS = re.compile(r"[a-z]{3}_[0-9a-z]{16,}")
 
 # Of a group of radio buttons the Tab key reaches one; the arrows reach the others.
@@ -95,6 +97,8 @@ def find_pages(page: Page, start: str) -> list[str]:
         waiting.extend(
             link.partition("#")[0].partition("?")[0]
             for link in links
-            if urlsplit(link).netloc == urlsplit(start).netloc and urlsplit(link).path.startswith(desk)
+            if urlsplit(link).netloc == urlsplit(start).netloc
+            and urlsplit(link).path.startswith(desk)
+            and not urlsplit(link).path.endswith(DOWNLOAD)
         )
     return list(found.values())
