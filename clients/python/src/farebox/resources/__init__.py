@@ -27,6 +27,7 @@ from farebox.resources.model_aliases import AsyncModelAliases, ModelAliases
 from farebox.resources.prices import AsyncPrices, Prices
 from farebox.resources.provider_accounts import AsyncProviderAccounts, ProviderAccounts
 from farebox.resources.requests import AsyncRequests, Requests
+from farebox.resources.retention import AsyncRetention, Retention
 from farebox.resources.settings import AsyncSettings, Settings
 from farebox.resources.stopped_models import AsyncStoppedModels, StoppedModels
 from farebox.resources.tenant import AsyncTenant, Tenant
@@ -63,6 +64,7 @@ class Resources:
         self.prices = Prices(sender)
         self.provider_accounts = ProviderAccounts(sender)
         self.requests = Requests(sender)
+        self.retention = Retention(sender)
         self.settings = Settings(sender)
         self.stopped_models = StoppedModels(sender)
         self.tenant = Tenant(sender)
@@ -98,6 +100,7 @@ class AsyncResources:
         self.prices = AsyncPrices(sender)
         self.provider_accounts = AsyncProviderAccounts(sender)
         self.requests = AsyncRequests(sender)
+        self.retention = AsyncRetention(sender)
         self.settings = AsyncSettings(sender)
         self.stopped_models = AsyncStoppedModels(sender)
         self.tenant = AsyncTenant(sender)
