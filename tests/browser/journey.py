@@ -200,7 +200,8 @@ def main() -> None:
             resolve_one(first, given, desk)
         walk_billing(browser, first, given, desk)
         with timed("every page seen"):
-            pages = [*find_pages(first, desk), *(given["web"] + path for path in OUTSIDE)]
+            invoices = f"{desk}billing/customers/{given['invoiced']['id']}/invoice/"
+            pages = [*find_pages(first, desk), invoices, *(given["web"] + path for path in OUTSIDE)]
             look_everywhere(browser, given, pages)
         eyes = "axe finds nothing serious" if given["axe"] else "SKIPPED: axe, which npm would bring"
         say(
