@@ -198,7 +198,9 @@ class AccountForm(forms.Form):
                     self.add_error(field, "Needed for a server that we do not know.")
         known = providers.find(str(given.get("provider")))
         if known and not known.base_url and not given.get("base_url"):
-            self.add_error("base_url", f"{known.title} has an address of yours, as in {known.base_url_example}")
+            self.add_error(
+                "base_url", f"{known.title} has an address of yours, as in {known.base_url_example}"
+            )
         return given
 
     @property
