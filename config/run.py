@@ -119,7 +119,7 @@ class Supervisor:
             self._wait_until_answers(f"{environment['FAREBOX_STRIPE_BASE']}/_sim/truth")
             self._manage(environment, "seed_demo_stripe")
         self._wait_until_answers(f"http://127.0.0.1:{self.port}/readyz")
-        say(banner(environment["FAREBOX_BASE_URL"], demo, logs))
+        say(banner(environment["FAREBOX_BASE_URL"], demo, logs, is_simulated=bool(stripe)))
         self._watch(environment, logs)
         return 0
 
@@ -219,14 +219,16 @@ def answers(url: str) -> bool:
         return False
 
 
-def banner(base_url: str, demo: dict[str, str], logs: Path) -> str:
+def banner(base_url: str, demo: dict[str, str], logs: Path, *, is_simulated: bool) -> str:
     """What a newcomer needs: where it is, how to sign in, a call to paste, and how to see what it cost."""
+    stripe = ": Stripe is simulated here, and nothing is ever really invoiced" if is_simulated else ""
     return f"""
 Farebox is ready on {base_url}   (logs in {logs}; ctrl-C stops everything)
 
   portal    {base_url}/
   sign in   {demo["email"]}  /  {demo["password"]}
   API docs  {base_url}/api/docs
+  billing   "Billing" in the portal{stripe}
 
 A call for the customer "{demo["customer"]}", whose budget is ${demo["limit_usd"]} a month:
 

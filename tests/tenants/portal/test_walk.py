@@ -48,11 +48,15 @@ NEEDS = {
     "stripe_customers_match": (Right.BILLING,),
     "stripe_customer_act": (Right.BILLING,),
     "push_retry": (Right.BILLING,),
+    "prepaid_act": (Right.BILLING,),
+    "margin_guard": (Right.BILLING,),
+    "reconciliation_fix": (Right.BILLING,),
+    "month_close": (Right.BILLING,),
 }
 POST_ONLY = {
     "customer_state", "customer_key_new", "account_test", "account_default", "account_counting", "member_role",
     "invitation_withdraw", "stripe_check", "stripe_hooks", "stripe_customers_match", "stripe_customer_act",
-    "push_retry",
+    "push_retry", "prepaid_act", "margin_guard", "reconciliation_fix", "month_close",
 }  # fmt: skip
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns if pattern.name not in OUTSIDE)
 
@@ -75,8 +79,9 @@ def ids_for(name: str, holding: Holding, member_id: str) -> dict[str, str]:
         "request_id": "req_0000000000000000",
         "meter_id": StripeMeter.objects.get(tenant=holding.tenant).pk,
         "push_id": Push.objects.get(tenant=holding.tenant).pk,
+        "recon_id": "0",
     }
-    return {found: known[found] for found in re.findall(r"<str:(\w+)>", route)}
+    return {found: known[found] for found in re.findall(r"<(?:str|int):(\w+)>", route)}
 
 
 @pytest.mark.parametrize("name", NAMES)
