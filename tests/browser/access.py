@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 SERIOUS = ("serious", "critical")
 TABS_MAX = 400
+PARTS_OF_DATES_MAX = 8
 # Links that end so bring a file, no page.
 DOWNLOAD = "/file/"
 _IDS = re.compile(r"[a-z]{3}_[0-9a-z]{16,}")
@@ -45,7 +46,8 @@ _RUN_AXE = "() => axe.run(document, {resultTypes: ['violations']}).then(found =>
 
 def find_violations(page: Page, axe: str) -> list[str]:
     """What axe calls serious or critical on a page, a line each."""
-    page.evaluate(axe)
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(axe)
     found: list[dict[str, Any]] = page.evaluate(_RUN_AXE)
     return [
         f"{page.url}: {each['id']} ({each['help']}): {each['nodes'][0]['html'][:160]} …{len(each['nodes'])} of them"
@@ -59,9 +61,11 @@ def find_unreachable(page: Page) -> list[str]:
     wanted = page.evaluate(_MARK_ACTIONS)
     reached: list[str] = []
     complaints: list[str] = []
-    for _ in range(min(wanted + 5, TABS_MAX)):
+    for _ in range(min(wanted + 5 + PARTS_OF_DATES_MAX, TABS_MAX)):
         page.keyboard.press("Tab")
         at = page.evaluate(_LOOK_AT_FOCUS)
+        if reached and at is not None and at["action"] == reached[-1]:
+            continue  # a date has a stop for each of its parts
         if at is None or at["action"] in reached:
             break
         reached.append(at["action"])
