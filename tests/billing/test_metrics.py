@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,8 +35,10 @@ def control(redis_client: redis.Redis, redis_url: str, settings: Any) -> Iterato
 
 def figures(control: Control) -> dict[str, float]:
     lines = metrics_text(control.client).splitlines()
-    assert lines[::2] == [f"# TYPE {line.split()[0]} gauge" for line in lines[1::2]]
-    return {name: float(value) for name, value in (line.split() for line in lines[1::2])}
+    told = [line for line in lines if not line.startswith("#")]
+    families = list(dict.fromkeys(re.split("[{ ]", line)[0] for line in told))
+    assert [line for line in lines if line.startswith("#")] == [f"# TYPE {name} gauge" for name in families]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in told)}
 
 
 def test_a_quiet_installation_has_nothing_to_tell(control: Control, streams: Streams) -> None:

@@ -1,6 +1,6 @@
 """Whatever is sent to a route, and whatever a provider answers: never a 500, a hold left open, a call without a hold.
 
-FAREBOX_FUZZ_EXAMPLES sets how many requests each route is sent (default 120).
+FAREBOX_FUZZ_EXAMPLES sets how many requests each route is sent (default 50).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.proxy.conftest import SIM_KEY, Proxy, Tenant, wait_for
 from tests.proxy.echo import ANSWER, Echo
 from tests.proxy.fuzz_seeds import CHAT, SEEDS
 
-EXAMPLES = int(os.environ.get("FAREBOX_FUZZ_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("FAREBOX_FUZZ_EXAMPLES", "50"))
 ROUTES = [(method, path.replace("canary", "sim-mini")) for method, path in routes_to_prove()]
 
 
