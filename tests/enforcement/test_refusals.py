@@ -56,8 +56,8 @@ async def test_a_refusal_is_counted_for_its_budget_within_a_second(
     assert counted(redis_url, desk) == {"bud_a": 3}
     assert counted(redis_url, desk, later_ms=61 * MINUTE_MS) == {}
     assert counted(redis_url, desk, scope=Scope(ACME.tenant_id, "live")) == {}
-    [key] = redis_client.keys("*:refused:*")
-    assert 0 < redis_client.ttl(key) <= KEPT_S
+    # One a minute, and the minute may have turned.
+    assert all(0 < redis_client.ttl(key) <= KEPT_S for key in redis_client.keys("*:refused:*"))
 
 
 async def test_grants_and_rate_limits_are_no_refusals_of_a_budget(
