@@ -20,7 +20,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ("money", "rates", "cost", "quote")
-TESTS = ("money", "rates", "cost", "quote", "quote_parts", "prices", "price_book")
+TESTS = (
+    *("money", "rates", "cost", "quote", "quote_parts", "prices", "price_book"),
+    *("answered_prices", "gemini_usage", "base_prices", "evasions"),
+)
 KILLED_PERCENT_MIN = 90
 MINUTES_MAX = 20
 _RESULT = re.compile(r"^\s*(\S+): (.+)$", re.MULTILINE)
