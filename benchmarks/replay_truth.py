@@ -78,11 +78,12 @@ def tokens_of(row: Row) -> dict[str, int]:
 
 def booked_tokens(ledger: dict[str, Any]) -> dict[str, int]:
     """The same sums of a ledger row's disjoint buckets."""
+    drawn = (ledger["extras"] or {}).get("image_output_token", 0)
     written = ledger["cache_write_5m_tokens"] + ledger["cache_write_1h_tokens"]
     fresh = ledger["input_tokens"] + ledger["audio_input_tokens"] + ledger["image_input_tokens"]
     return {
         "prompt": fresh + ledger["cache_read_tokens"] + written,
-        "made": ledger["output_tokens"] + ledger["reasoning_tokens"] + ledger["audio_output_tokens"],
+        "made": ledger["output_tokens"] + ledger["reasoning_tokens"] + ledger["audio_output_tokens"] + drawn,
         "cache_read": ledger["cache_read_tokens"],
         "cache_write": written,
         "reasoning": ledger["reasoning_tokens"],
