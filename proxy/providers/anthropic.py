@@ -17,11 +17,12 @@ from metering.anthropic import (
 )
 from metering.anthropic_request import decode_counted_model
 from metering.limits import limits_for
-from metering.quote import BoundClass, InputBound, OutputCap
+from metering.quote import InputBound, OutputCap
 from proxy.bodies import edited, picked
 from proxy.providers.anthropic_answers import MessagesTap, read_answer
 from proxy.providers.anthropic_errors import AnthropicErrors
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits, Verdict, forwarded
+from proxy.providers.count_calls import CountCall
 from proxy.providers.counts import changes_elsewhere, read_input_tokens
 
 # The API's version where the caller names none. Source: Anthropic's "Versions", read to 2026-11.
@@ -118,40 +119,6 @@ class MessagesCall:
     def _as(self, model: str) -> MessagesRequest:
         request = self._request
         return request if model == request.model else msgspec.structs.replace(request, model=model)
-
-
-class CountCall:
-    """One request to count a prompt's tokens: nothing is generated, nothing is billed."""
-
-    __slots__ = ("_body", "model")
-    is_free = True
-    stream = False
-    service_tier = ""
-
-    def __init__(self, model: str, body: bytes) -> None:
-        self._body = body
-        self.model = model
-
-    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
-        """Nothing is billed, whatever the prompt."""
-        return InputBound(0, BoundClass.EXACT)
-
-    def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
-        """Nothing is generated."""
-        return OutputCap(tokens=0, choices=1, minimum_tokens=0, source="caller", may_clamp=False)
-
-    def prepare(self, *, model: str, cap_tokens: int, traits: Traits) -> Prepared:
-        """Write what is sent upstream: the caller's own bytes but for the model's name."""
-        changes = {"model": model} if model != self.model else {}
-        return Prepared(edited(self._body, changes), strip_usage=False)
-
-    def count(self, model: str, report: Report) -> int:
-        """Nothing was generated."""
-        return 0
-
-    def hides_output(self, model: str) -> bool:
-        """Nothing was generated."""
-        return False
 
 
 class AnthropicMessages:

@@ -8,7 +8,7 @@ from enforcement.policies import TenantPolicy
 from metering.allowances import Allowances
 from metering.chat_request import is_given
 from metering.limits import is_reasoning, limits_for
-from metering.quote import BoundClass, InputBound, OutputCap, bound_by_count
+from metering.quote import InputBound, OutputCap, bound_by_count
 from metering.responses_bound import CALLS_DEFAULT, bound_responses
 from metering.responses_output import responses_cap_for
 from metering.responses_request import (
@@ -21,6 +21,7 @@ from metering.responses_tools import runs_tools
 from metering.tokens import UNSEEN_TOKENS_PER_TOOL_CALL, encoding_for, estimate_output
 from proxy.bodies import edited, picked
 from proxy.providers.base import CountingRequest, Prepared, Report, Traits
+from proxy.providers.count_calls import CountCall
 from proxy.providers.counts import changes_elsewhere, read_input_tokens
 from proxy.providers.openai_wire import OpenAIWire
 from proxy.providers.responses_answers import ResponsesTap, read_answer
@@ -124,40 +125,6 @@ class ResponsesCall:
         return request if model == request.model else msgspec.structs.replace(request, model=model)
 
 
-class InputTokensCall:
-    """One request to count a prompt's tokens: nothing is generated, nothing is billed."""
-
-    __slots__ = ("_body", "model")
-    is_free = True
-    stream = False
-    service_tier = ""
-
-    def __init__(self, model: str, body: bytes) -> None:
-        self._body = body
-        self.model = model
-
-    def bound(self, model: str, *, provider: str, allowances: Allowances) -> InputBound:
-        """Nothing is billed, whatever the prompt."""
-        return InputBound(0, BoundClass.EXACT)
-
-    def cap(self, model: str, *, provider: str, policy: TenantPolicy) -> OutputCap:
-        """Nothing is generated."""
-        return OutputCap(tokens=0, choices=1, minimum_tokens=0, source="caller", may_clamp=False)
-
-    def prepare(self, *, model: str, cap_tokens: int, traits: Traits) -> Prepared:
-        """Write what is sent upstream: the caller's own bytes but for the model's name."""
-        changes = {"model": model} if model != self.model else {}
-        return Prepared(edited(self._body, changes), strip_usage=False)
-
-    def count(self, model: str, report: Report) -> int:
-        """Nothing was generated."""
-        return 0
-
-    def hides_output(self, model: str) -> bool:
-        """Nothing was generated."""
-        return False
-
-
 class OpenAIResponses(OpenAIWire):
     """The dialect of ``POST /v1/responses``."""
 
@@ -191,9 +158,9 @@ class OpenAIInputTokens(OpenAIWire):
 
     _path = COUNTING_PATH
 
-    def decode(self, body: bytes) -> InputTokensCall:
+    def decode(self, body: bytes) -> CountCall:
         """Read a request. Raises: RequestShapeError."""
-        return InputTokensCall(decode_input_tokens_model(body), body)
+        return CountCall(decode_input_tokens_model(body), body)
 
     def tap(self, *, strip_usage: bool, traits: Traits) -> ResponsesTap:
         """Make a listener, for a provider that answers with a stream although none was asked for."""
